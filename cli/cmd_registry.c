@@ -244,6 +244,10 @@ static void show_versions(const cJSON *versions)
 {
     rt_string t = {0};
     int width = widest(versions, "version", 24), marked = 22;
+    if (!versions->child) {
+        puts("no version");
+        return;
+    }
     for (const cJSON *v = versions->child; v; v = v->next) {
         rt_string marks = marks_of(v);
         if ((int)marks.n > marked) marked = (int)marks.n;

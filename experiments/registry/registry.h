@@ -104,7 +104,8 @@ typedef struct {
     int last;                          /* of each name so many of the highest numbers; 0: all */
 } rt_registry_filter;
 /* {"registry", "versions": [{"version", "name", "number", "time", "user", "bytes", "sha256", "digest", "tags",
- * "anchors", "parent", "accuracy", "note"}]}, by name and number. */
+ * "anchors", "parent", "accuracy", "note"}]}, by name and number. RT_USAGE where a filter is of what no version of the
+ * registry has, with what they have. */
 rt_status rt_registry_list(rt_registry *, const rt_registry_filter *, cJSON **result);
 /* All of one version: lineage with the versions that the digests are of, evaluations with their metrics, gate runs,
  * looks at drift, tags, anchors, children. */

@@ -91,6 +91,8 @@ rt_status rt_registry_check_text(const char *text, const char *what);
 rt_status rt_registry_model(rt_registry *, const char *name, int64_t *id);
 /* RT_INPUT: there is no such name, with the nearest one. */
 rt_status rt_registry_no_name(rt_registry *, const char *name);
+/* *yes: only versions that passed the gate get this tag. */
+rt_status rt_registry_protected(rt_registry *, const char *tag, int *yes);
 /* A reference that names a version to be changed: by number or tag. */
 rt_status rt_registry_find_exact(rt_registry *, const char *reference, int number_alone, rt_version *);
 /* "student@12" */

@@ -71,6 +71,51 @@ static const char list_sql[] =
     " AND (?7 = 0 OR v.number IN (SELECT l.number FROM version l WHERE l.model = m.id ORDER BY l.number DESC LIMIT ?7))"
     " ORDER BY m.name, v.number";
 
+enum { KNOWN_SHOWN = 8, DIGITS_SHOWN = 12 };
+
+/* RT_USAGE when value is none of what sql tells, nor the beginning of one (digests). */
+static rt_status check_known(rt_registry *r, const char *option, const char *value, int digest, const char *sql)
+{
+    sqlite3_stmt *s;
+    rt_string list = {0};
+    int row = 1, known = 0, n = 0;
+    RT_TRY(rt_sql(r, &s, sql, ""));
+    rt_status st = RT_OK;
+    while (!st && !known && !(st = rt_sql_next(r, s, &row)) && row) {
+        const char *there = rt_sql_text(s, 0);
+        known = digest ? !strncmp(there, value, strlen(value)) : !strcmp(there, value);
+        if (n++ < KNOWN_SHOWN)
+            rt_put(&list, "%s%.*s", n > 1 ? ", " : "", digest ? DIGITS_SHOWN : RT_REGISTRY_NAME, there);
+    }
+    sqlite3_finalize(s);
+    if (!st && !known && !digest) st = rt_registry_protected(r, value, &known);
+    if (!st && !known) {
+        char more[48] = "";
+        if (n > KNOWN_SHOWN) snprintf(more, sizeof more, " and %d more", n - KNOWN_SHOWN);
+        st = rt_fail(RT_USAGE, "registry list: no version has --%s %.80s; there %s: %s%s", option, value,
+                     n == 1 ? "is" : "are", n ? list.p : "none", more);
+    }
+    free(list.p);
+    return st;
+}
+
+/* What a list without rows was asked for: a word that was never there is a mistake, two that never met are none. */
+static rt_status check_filter(rt_registry *r, const rt_registry_filter *f)
+{
+    const struct { const char *option, *value, *sql; } filters[] = {
+        {"tag", f->tag, "SELECT DISTINCT name FROM tag ORDER BY name"},
+        {"teacher", f->teacher,
+         "SELECT teacher FROM version WHERE teacher IS NOT NULL UNION SELECT value FROM version, json_each(facts, "
+         "'$.teachers') WHERE instr(facts, '\"teachers\"') AND json_valid(facts)"},
+        {"data", f->data, "SELECT DISTINCT data FROM version WHERE data IS NOT NULL ORDER BY data"},
+        {"labels", f->labels, "SELECT DISTINCT labels FROM version WHERE labels IS NOT NULL ORDER BY labels"},
+        {"configuration", f->configuration,
+         "SELECT DISTINCT configuration FROM version WHERE configuration IS NOT NULL ORDER BY configuration"}};
+    for (int i = 0; i < 5; i++)
+        if (filters[i].value) RT_TRY(check_known(r, filters[i].option, filters[i].value, i > 0, filters[i].sql));
+    return RT_OK;
+}
+
 rt_status rt_registry_list(rt_registry *r, const rt_registry_filter *f, cJSON **result)
 {
     sqlite3_stmt *s;
@@ -87,6 +132,7 @@ rt_status rt_registry_list(rt_registry *r, const rt_registry_filter *f, cJSON **
                           (int64_t)f->last);
     while (!st && !(st = rt_sql_next(r, s, &row)) && row) cJSON_AddItemToArray(list, row_of_list(s));
     sqlite3_finalize(s);
+    if (!st && !list->child) st = check_filter(r, f);
     if (st) cJSON_Delete(j);
     else *result = j;
     return st;

@@ -6,7 +6,7 @@
 
 /* ---- protected tags ---- */
 
-static rt_status is_protected(rt_registry *r, const char *tag, int *yes)
+rt_status rt_registry_protected(rt_registry *r, const char *tag, int *yes)
 {
     sqlite3_stmt *s;
     int row;
@@ -92,7 +92,7 @@ static rt_status change(rt_registry *r, const rt_registry_tagging *t, const char
     if (!t->remove && now->id == to->id)
         return rt_fail(RT_USAGE, "%s: %s@%lld has the tag '%s' already", r->folder, name, (long long)to->number,
                        t->tag);
-    RT_TRY(is_protected(r, t->tag, &guarded));
+    RT_TRY(rt_registry_protected(r, t->tag, &guarded));
     if (guarded && !t->reason && t->remove)
         return rt_fail(RT_USAGE, "%s: '%s' is a protected tag: say with --reason why it is taken away", r->folder,
                        t->tag);

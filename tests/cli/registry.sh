@@ -59,6 +59,24 @@ expect 0 "train.epochs" r diff m@1 m@2
 r diff m@1 m@2 --json > out.txt
 grep -A3 '"key":	"train.epochs"' out.txt | tr -d '\n\t ' | grep -q '"a":4,"b":5,"difference":1' || fail "diff: $(cat out.txt)"
 
+# A filter of what no version has is a mistake, and told with what they have; two that are there and do not meet are none.
+for what in teacher data labels configuration; do
+    expect 2 "no version has --$what 0123456789abcdef; there" r list --$what 0123456789abcdef
+    expect 2 "no version has --$what" r list m --$what zz
+    [ "$(wc -l < err.txt)" = 1 ] && [ ! -s out.txt ] || fail "$what: not one line: $(cat err.txt out.txt)"
+done
+expect 2 "there is: $(r show m@3 --json | sed -n 's/.*"data":	"\(.*\)",*/\1/p' | cut -c1-12)" r list --data zz
+expect 2 "no version has --labels zz; there are: none" r list --labels zz
+expect 2 "no version has --tag no; there are: none" r list --tag no
+expect 0 "" r list --tag prod --json                      # protected, and nobody has it yet
+grep -q '"versions":	\[\]' out.txt || fail "list --tag prod: $(cat out.txt)"
+r tag twin@1 good > /dev/null; r tag m@2 best > /dev/null
+expect 2 "no version has --tag goo; there are: best, good" r list --tag goo
+expect 0 "twin@1" r list --tag good
+expect 0 "no version" r list m --tag good
+expect 0 "no version" r list twin --configuration "$(r show m@2 --json | sed -n 's/.*"configuration":	"\(.*\)",*/\1/p' | cut -c1-12)"
+r tag twin good --remove > /dev/null; r tag m best --remove > /dev/null
+
 # Names are told whole, however long.
 long=$(printf 'n%.0s' $(seq 97)) tags=$(printf 't%.0s' $(seq 60))
 rm -rf wide; r init --registry wide > /dev/null
