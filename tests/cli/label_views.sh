@@ -76,9 +76,11 @@ for coding in labels.type=f32 labels.type=q8 "labels.topk=2 labels.type=q8 label
     [ "$(number labelled_now out.txt)" = $((N - OLD)) ] || fail "$coding: rows asked again: $(cat out.txt)"
     data=now.h5 label --out three.h5 --force $coding > out.txt
     cmp -s two.h5 three.h5 || fail "$coding: not the bytes of a store of the whole source"
-    for r in 0:1024 1024:; do label --out part${r%:*}.h5 --force $coding --rows $r > out.txt || fail "$coding: part $r"; done
+    cut=700                                               # within a block, where the coding can be cut there
+    case $coding in *q8*) cut=1024 ;; esac
+    for r in 0:$cut $cut:; do label --out part${r%:*}.h5 --force $coding --rows $r > out.txt || fail "$coding: part $r"; done
     rm -f two.h5
-    expect 0 "" "$retort" labels merge part1024.h5 part0.h5 --out two.h5
+    expect 0 "" "$retort" labels merge part$cut.h5 part0.h5 --out two.h5
     cmp -s one.h5 two.h5 || fail "$coding: parts that are merged differ"
     expect 0 "" "$retort" labels verify two.h5
 done
@@ -97,8 +99,8 @@ expect 2 "no view 1" "$retort" export few.h5 --out few1.npy view=1
 expect 0 "" "$retort" labels pack v.h5 --out none.h5 --views 0
 [ "$(size none.h5)" -lt $(($(size v.h5) / 2)) ] || fail "views are not left out: $(size none.h5) bytes"
 expect 2 "has labels of 3 views, and a copy cannot have 4" "$retort" labels pack v.h5 --out n.h5 --views 4
-label --out part0.h5 --force --rows 0:1024 labels.keep=hard augment.seed=2 > out.txt || fail "a part of other views"
-expect 2 "is in another coding than" "$retort" labels merge part0.h5 part1024.h5 --out n.h5
+label --out part0.h5 --force --rows 0:$cut labels.keep=hard augment.seed=2 > out.txt || fail "a part of other views"
+expect 2 "is in another coding than" "$retort" labels merge part0.h5 part$cut.h5 --out n.h5
 
 # Labels by hand stand before every view's; what the teacher said stays beside.
 printf 'row,label\n3,k1\n1500,k2\n' > hand.csv
