@@ -7,6 +7,7 @@
 #include "tests/support.h"
 
 #include "tests/experiments/comparison_reference.h"
+#include "tests/experiments/comparison_result_reference.h"
 
 static rt_device *device;
 
@@ -454,6 +455,141 @@ static void found_slices(void **state)
     rt_comparison_close(c);
 }
 
+/* ---- the comparison as JSON, against record_comparison_result.py ---- */
+
+static const cJSON *get(const cJSON *j, const char *key) { return cJSON_GetObjectItemCaseSensitive(j, key); }
+static double number(const cJSON *j, const char *key) { return cJSON_GetNumberValue(get(j, key)); }
+
+static void check_text(const cJSON *j, const char *key, const char *want)
+{
+    const char *got = cJSON_GetStringValue(get(j, key));
+    if (!got || strcmp(got, want)) fail_msg("%s is '%s', not '%s'", key, got ? got : "", want);
+}
+
+static void check_class_name(const cJSON *j, const char *key, int class)
+{
+    char name[16];
+    snprintf(name, sizeof name, "c%d", class);
+    check_text(j, key, name);
+}
+
+static void check_counts(const cJSON *head)
+{
+    const cJSON *o = get(head, "confusion_difference"), *matrix = get(o, "matrix");
+    int pairs = 0;
+    double before = INFINITY;
+    for (int y = 0; y < K; y++)
+        for (int a = 0; a < K; a++) {
+            int difference = told_counts[K * K + y * K + a] - told_counts[y * K + a];
+            same("difference", cJSON_GetNumberValue(cJSON_GetArrayItem(cJSON_GetArrayItem(matrix, y), a)), difference, 0);
+            pairs += y != a && difference;
+        }
+    assert_int_equal(cJSON_GetArraySize(get(o, "pairs")), pairs);
+    for (const cJSON *p = get(o, "pairs")->child; p; p = p->next) {
+        int y = cJSON_GetStringValue(get(p, "truth"))[1] - '0', a = cJSON_GetStringValue(get(p, "answer"))[1] - '0';
+        double apart = fabs(number(p, "candidate") - number(p, "baseline"));
+        same("baseline", number(p, "baseline"), told_counts[y * K + a], 0);
+        same("candidate", number(p, "candidate"), told_counts[K * K + y * K + a], 0);
+        assert_true(y != a && apart > 0 && apart <= before);
+        before = apart;
+    }
+}
+
+static void check_bins(const cJSON *head)
+{
+    const cJSON *sides = get(head, "reliability");
+    enum { BINS = sizeof told_bin / sizeof *told_bin / 2 };
+    for (int i = 0; i < 2 * BINS; i++) {
+        const cJSON *b = cJSON_GetArrayItem(get(sides, told_bin[i].side ? "candidate" : "baseline"), i % BINS);
+        same("count", number(b, "count"), told_bin[i].count, 0);
+        same("confidence", number(b, "confidence"), told_bin[i].confidence, 1e-9);
+        same("accuracy", number(b, "accuracy"), told_bin[i].accuracy, 1e-9);
+        same("lo", number(b, "lo"), told_bin[i].lo, 1e-9);
+        same("hi", number(b, "hi"), told_bin[i].hi, 1e-9);
+    }
+}
+
+static void check_classes(const cJSON *head)
+{
+    const cJSON *c = get(head, "per_class")->child;
+    for (int i = 0; i < K; i++, c = c->next) {
+        same("class", number(c, "class"), told_class[i].class, 0);
+        check_class_name(c, "name", told_class[i].class);
+        same("rows", number(c, "rows"), told_class[i].rows, 0);
+        same("recall", number(get(c, "recall"), "drop"), told_class[i].recall, 1e-9);
+        same("precision", number(get(c, "precision"), "drop"), told_class[i].precision, 1e-9);
+        same("f1", number(get(c, "f1"), "drop"), told_class[i].f1, 1e-9);
+    }
+    assert_null(c);
+}
+
+/* Rows of the data begin with their number. */
+static void check_flips(const cJSON *head)
+{
+    enum { FLIPS = sizeof told_flip / sizeof *told_flip };
+    const cJSON *f = get(head, "flips")->child;
+    same("flips", number(head, "flips_counted"), FLIPS, 0);
+    for (int i = 0; i < FLIPS; i++, f = f->next) {
+        char id[16];
+        snprintf(id, sizeof id, "%08x", 1000u + (unsigned)told_flip[i].row);
+        check_text(f, "id", id);
+        same("row", number(f, "row"), told_flip[i].row, 0);
+        check_text(f, "flip", told_flip[i].negative ? "negative" : "positive");
+        check_class_name(f, "truth", told_flip[i].truth);
+        check_class_name(f, "baseline", told_flip[i].answer[0]);
+        check_class_name(f, "candidate", told_flip[i].answer[1]);
+        same("sure", number(f, "baseline_confidence"), told_flip[i].sure[0], 1e-9);
+        same("sure", number(f, "candidate_confidence"), told_flip[i].sure[1], 1e-9);
+        same("value", cJSON_GetNumberValue(get(f, "values")->child), told_flip[i].row, 0);
+    }
+    assert_null(f);
+}
+
+static void check_slices(const cJSON *head)
+{
+    enum { SLICES = sizeof told_slice / sizeof *told_slice };
+    const cJSON *s = get(head, "slices")->child;
+    same("slices", number(head, "slices_compared"), SLICES, 0);
+    for (int i = 0; i < SLICES; i++, s = s->next) {
+        check_text(s, "column", told_slice[i].column);
+        check_text(s, "value", told_slice[i].value);
+        same("n", number(s, "n"), told_slice[i].n, 0);
+        same("drop", number(s, "drop"), told_slice[i].drop, 1e-9);
+        same("p", number(s, "p_worse"), told_slice[i].p, 1e-9);
+        same("p by Holm", number(s, "p_worse_holm"), told_slice[i].holm, 1e-8);
+    }
+    assert_null(s);
+}
+
+static void as_json(void **state)
+{
+    rt_comparison *c;
+    rt_source *x;
+    cJSON *j, *notes = cJSON_CreateArray();
+    float rows[ROWS][2];
+    (void)state;
+    for (int i = 0; i < ROWS; i++) rows[i][0] = (float)(rows[i][1] = (float)i);
+    rt_h5_item it = {.name = "x", .type = RT_F32, .rank = 2, .dim = {ROWS, 2}, .data = rows};
+    check_ok(rt_h5_save(at("rows.h5"), "retort-data-1", &it, 1));
+    check_ok(rt_source_open(&x, at("rows.h5"), "x"));
+    check_ok(open_pair("base.h5", "cand.h5", 0, &c));
+    rt_comparison_options o = {.confidence = 0.95, .seed = 1, .rows = x, .data = rt_comparison_side(c, 0)->data};
+    check_ok(rt_comparison_result(c, &o, notes, &j));
+    const cJSON *head = get(j, "heads")->child;
+    check_text(head, "name", "kind");
+    same("rows", number(j, "rows"), ROWS, 0);
+    same("labelled", number(head, "labelled_rows"), 375, 0);
+    check_counts(head);
+    check_bins(head);
+    check_classes(head);
+    check_flips(head);
+    check_slices(head);
+    cJSON_Delete(j);
+    cJSON_Delete(notes);
+    rt_source_close(x);
+    rt_comparison_close(c);
+}
+
 static void damage(void **state)
 {
     char *bytes;
@@ -488,6 +624,7 @@ int main(void)
                                        cmocka_unit_test(slices),
                                        cmocka_unit_test(limits), cmocka_unit_test(far_out),
                                        cmocka_unit_test(found_slices),
+                                       cmocka_unit_test(as_json),
                                        cmocka_unit_test(damage)};
     return cmocka_run_group_tests(tests, write_files, drop_files);
 }
