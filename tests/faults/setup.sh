@@ -54,6 +54,7 @@ J
     rm integer2.h5
     "$retort" label --teacher teacher1.h5 --data data.h5 --out labels.h5 --quiet --kernels scalar
     "$retort" export labels.h5 --out array.npy --quiet
+    "$retort" predict teacher1.h5 --data data.h5 --out preds.h5 --quiet --kernels scalar
     {   printf '\223NUMPY\001\000v\000'             # the same numbers as images of three pixels
         printf "%-117s\n" "{'descr': '<f4', 'fortran_order': False, 'shape': (2600, 1, 3, 1), }"
         tail -c +129 array.npy; } > pixels.npy
