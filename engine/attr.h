@@ -10,11 +10,14 @@ typedef struct { rt_act act; float slope; } rt_epilogue;
 
 /* Kernel, stride, padding and how far taps are apart; (T, C) has the height 1. */
 typedef struct { int kernel[2], stride[2]; rt_padding pad; int dilation[2]; } rt_window;
+/* The same along the D of (D, H, W, C), planes in front and behind; a kernel of 0: there is no D. */
+typedef struct { int kernel, stride, pad[2], dilation; } rt_depth;
 
 typedef struct { rt_shape shape; int ids; } rt_shape_attr;                   /* input, reshape; ids: of an input */
 typedef struct { rt_epilogue end; int out, bias; } rt_dense_attr;
 typedef struct { rt_epilogue end; int out, groups, bias; rt_window window; } rt_conv_attr;
-typedef struct { rt_window window; int ceil, count_padding; } rt_pool_attr; /* max_pool, avg_pool */
+typedef struct { rt_conv_attr plane; rt_depth depth; } rt_conv3d_attr;
+typedef struct { rt_window window; int ceil, count_padding; rt_depth depth; } rt_pool_attr; /* all but global pools */
 typedef struct { rt_epilogue end; float momentum, eps; } rt_batch_norm_attr;
 typedef struct { float eps; int dims; } rt_layer_norm_attr;                  /* layer_norm, rms_norm */
 typedef struct { int groups; float eps; } rt_group_norm_attr;

@@ -141,7 +141,7 @@ rt_act rt_node_act(const rt_node *n)
 {
     switch (n->op) {
     case RT_OP_DENSE: case RT_OP_CONV2D: case RT_OP_CONV1D: case RT_OP_BATCH_NORM: case RT_OP_ACTIVATION:
-    case RT_OP_ADD: case RT_OP_AFFINE: return RT_ATTR(n, rt_epilogue)->act;
+    case RT_OP_ADD: case RT_OP_AFFINE: case RT_OP_CONV3D: return RT_ATTR(n, rt_epilogue)->act;
     default: return RT_ACT_NONE;
     }
 }

@@ -1,8 +1,10 @@
-/* engine/ops_pool.c - max, average, global average and global max pooling.
+/* engine/ops_pool.c - max, average, global average and global max pooling; of images, lines, and of volumes (D, H, W,
+ * C) plane by plane.
  *
  * max: y[oy][ox][c] = max over the kernel's taps inside the image; the gradient goes to the first tap that won.
  * average: the mean over the taps inside the image, or, where padding counts, over those inside image and padding; what
  * a window of `ceil` reaches beyond never counts. */
+#include <math.h>
 #include <string.h>
 
 #include "engine/ops.h"
@@ -12,6 +14,7 @@ typedef struct {
     int h, w, c, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl;
     int hp, wp;                     /* where padding ends, counted from the image's first pixel */
     int count_padding;
+    int d, od, kd, sd, dd, pf, dp;  /* the same along D: of images 1 plane, read by 1 tap */
 } geometry;
 
 static geometry geometry_of(const rt_plan *p, const rt_node *n)
@@ -21,26 +24,49 @@ static geometry geometry_of(const rt_plan *p, const rt_node *n)
     geometry g = {.kh = w->kernel[0], .kw = w->kernel[1], .sh = w->stride[0], .sw = w->stride[1],
                   .dh = w->dilation[0], .dw = w->dilation[1], .pt = w->pad.side[0], .pl = w->pad.side[2],
                   .count_padding = a->count_padding};
+    const rt_shape *in = rt_shape_of(p, n->in[0]), *out = rt_shape_of(p, n->out), plane = rt_plane_of(in),
+                   to = rt_plane_of(out);
+    const rt_depth *d = &a->depth;
     int c;
-    rt_shape_hwc(rt_shape_of(p, n->in[0]), &g.h, &g.w, &g.c);
-    rt_shape_hwc(rt_shape_of(p, n->out), &g.oh, &g.ow, &c);
+    rt_shape_hwc(&plane, &g.h, &g.w, &g.c);
+    rt_shape_hwc(&to, &g.oh, &g.ow, &c);
     g.hp = g.h + w->pad.side[1];
     g.wp = g.w + w->pad.side[3];
+    g.d = g.od = g.kd = g.sd = g.dd = g.dp = 1;
+    if (d->kernel) {
+        g.d = in->dim[0];
+        g.od = out->dim[0];
+        g.kd = d->kernel;
+        g.sd = d->stride;
+        g.dd = d->dilation;
+        g.pf = d->pad[0];
+        g.dp = g.d + d->pad[1];
+    }
     return g;
 }
 
+static size_t plane_in(const geometry *g) { return (size_t)g->h * (size_t)g->w * (size_t)g->c; }
+static size_t row_in(const geometry *g) { return (size_t)g->d * plane_in(g); }
+/* The depth's taps inside of the volume for planes oz of the output, and where tap kz of them lies. */
+static rt_taps planes_of(const geometry *g, int oz) { return rt_taps_inside(oz * g->sd - g->pf, g->kd, g->dd, g->d); }
+static ptrdiff_t plane_at(const geometry *g, int oz, int kz)
+{ return (ptrdiff_t)(oz * g->sd - g->pf + kz * g->dd) * (ptrdiff_t)plane_in(g); }
+
 static rt_status settle(const rt_graph *g, rt_node *n)
 {
-    return rt_window_settle(&RT_ATTR_SET(n, rt_pool_attr)->window, &g->tensor[n->in[0]].shape);
+    rt_pool_attr *a = RT_ATTR_SET(n, rt_pool_attr);
+    if (a->depth.kernel) return rt_depth_settle(&a->depth, &a->window, &g->tensor[n->in[0]].shape);
+    return rt_window_settle(&a->window, &g->tensor[n->in[0]].shape);
 }
 
-/* Taps of k, the first of them at `at` and d apart, that lie in an axis of `size`. */
-typedef struct { int from, to; } span;
-static span taps_inside(int at, int k, int d, int size)
+/* Every window along an axis has a tap inside of it. */
+static int has_taps(int windows, int stride, int before, int k, int d, int size)
 {
-    span s = {at < 0 ? (d - 1 - at) / d : 0, at < size ? (size - at + d - 1) / d : 0};
-    if (s.to > k) s.to = k;
-    return s;
+    for (int o = 0; o < windows && d > 1; o++) {
+        rt_taps s = rt_taps_inside(o * stride - before, k, d, size);
+        if (s.from >= s.to) return 0;
+    }
+    return 1;
 }
 
 static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
@@ -48,23 +74,31 @@ static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
     const rt_pool_attr *a = RT_ATTR(n, rt_pool_attr);
     const rt_window *w = &a->window;
     const rt_shape *in = &g->tensor[n->in[0]].shape;
-    int size[2], count[2], c = in->dim[in->rank - 1];
-    if (in->rank != 2 && in->rank != 3) return rt_fail(RT_USAGE, "pooling needs an input of shape (H, W, C) or (T, C)");
-    if (w->kernel[0] * w->kernel[1] > 256)
+    const rt_depth *d = &a->depth;
+    int size[2], count[3] = {1, 0, 0}, c = in->dim[in->rank - 1], volume = d->kernel > 0;
+    if (!volume && in->rank != 2 && in->rank != 3)
+        return rt_fail(RT_USAGE, "pooling needs an input of shape (H, W, C) or (T, C)");
+    if ((int64_t)w->kernel[0] * w->kernel[1] * (volume ? d->kernel : 1) > 256)
         return rt_fail(RT_USAGE, "a pooling window of more than 256 taps is not supported; use global_avg_pool or "
                        "global_max_pool");
     for (int i = 0; i < 4; i++)
         if (w->pad.side[i] >= rt_window_reach(w, i / 2))
             return rt_fail(RT_USAGE, "padding must be smaller than the kernel");
-    if (a->ceil) RT_TRY(rt_window_out_ceil(w, in, &count[0], &count[1]));
-    else RT_TRY(rt_window_out(w, in, &count[0], &count[1]));
-    rt_shape_hwc(in, &size[0], &size[1], &c);
-    for (int i = 0; i < 2 && !a->count_padding; i++)
-        for (int o = 0; o < count[i] && w->dilation[i] > 1; o++) {
-            span s = taps_inside(o * w->stride[i] - w->pad.side[2 * i], w->kernel[i], w->dilation[i], size[i]);
-            if (s.from >= s.to) return rt_fail(RT_USAGE, "all taps of a window lie in the padding");
-        }
-    *out = in->rank == 3 ? (rt_shape){3, {count[0], count[1], c}} : (rt_shape){2, {count[1], c}};
+    for (int i = 0; i < 2 && volume; i++)
+        if (d->pad[i] > (d->kernel - 1) * d->dilation)
+            return rt_fail(RT_USAGE, "padding must be smaller than the kernel");
+    if (volume) RT_TRY(rt_depth_out(d, w, in, a->ceil, count));
+    else if (a->ceil) RT_TRY(rt_window_out_ceil(w, in, &count[1], &count[2]));
+    else RT_TRY(rt_window_out(w, in, &count[1], &count[2]));
+    rt_shape plane = rt_plane_of(in);
+    rt_shape_hwc(&plane, &size[0], &size[1], &c);
+    int inside = !volume || has_taps(count[0], d->stride, d->pad[0], d->kernel, d->dilation, in->dim[0]);
+    for (int i = 0; i < 2; i++)
+        inside &= has_taps(count[1 + i], w->stride[i], w->pad.side[2 * i], w->kernel[i], w->dilation[i], size[i]);
+    if (!inside && !a->count_padding) return rt_fail(RT_USAGE, "all taps of a window lie in the padding");
+    *out = volume          ? (rt_shape){4, {count[0], count[1], count[2], c}}
+           : in->rank == 3 ? (rt_shape){3, {count[1], count[2], c}}
+                           : (rt_shape){2, {count[2], c}};
     return RT_OK;
 }
 
@@ -73,17 +107,17 @@ typedef struct { int r0, r1, s0, s1; ptrdiff_t at; } window;   /* taps inside th
 static window window_of(const geometry *g, int oy, int ox)
 {
     int iy = oy * g->sh - g->pt, ix = ox * g->sw - g->pl;
-    span y = taps_inside(iy, g->kh, g->dh, g->h), x = taps_inside(ix, g->kw, g->dw, g->w);
+    rt_taps y = rt_taps_inside(iy, g->kh, g->dh, g->h), x = rt_taps_inside(ix, g->kw, g->dw, g->w);
     return (window){y.from, y.to, x.from, x.to, ((ptrdiff_t)iy * g->w + ix) * g->c};
 }
 
 /* What the sum over a window's taps is multiplied by: 1 / those that count. */
-static float share_of(const geometry *g, const window *w, int oy, int ox)
+static float share_of(const geometry *g, const window *w, rt_taps z, int oz, int oy, int ox)
 {
-    if (!g->count_padding) return 1.0f / (float)((w->r1 - w->r0) * (w->s1 - w->s0));
-    span y = taps_inside(oy * g->sh, g->kh, g->dh, g->hp + g->pt),
-         x = taps_inside(ox * g->sw, g->kw, g->dw, g->wp + g->pl);
-    return 1.0f / (float)(y.to * x.to);
+    if (!g->count_padding) return 1.0f / (float)((z.to - z.from) * (w->r1 - w->r0) * (w->s1 - w->s0));
+    rt_taps y = rt_taps_inside(oy * g->sh, g->kh, g->dh, g->hp + g->pt),
+            x = rt_taps_inside(ox * g->sw, g->kw, g->dw, g->wp + g->pl);
+    return 1.0f / (float)(rt_taps_inside(oz * g->sd, g->kd, g->dd, g->dp + g->pf).to * y.to * x.to);
 }
 
 /* The run of pixels from (oy, ox) on that share their taps, and in *w their window. */
@@ -100,6 +134,39 @@ static rt_pooling run_of(const geometry *g, int oy, int ox, window *w)
                          .c = g->c, .r0 = w->r0, .r1 = w->r1, .s0 = w->s0, .s1 = w->s1, .kw = g->kw};
 }
 
+/* Of a run that tap kz of the depth reads: its rows are those kz kh .. of all that a window has, from `at` on. */
+static rt_pooling run_at_depth(const geometry *g, rt_pooling a, int oz, int kz, ptrdiff_t *at)
+{
+    *at += plane_at(g, oz, kz) - (ptrdiff_t)kz * g->kh * a.x_row;
+    a.r0 += kz * g->kh;
+    a.r1 += kz * g->kh;
+    return a;
+}
+
+/* What is greater of another plane; NaN wins. */
+static void take_greater(float *best, uint8_t *index, const float *v, const uint8_t *at, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (v[i] > best[i] || isnan(v[i])) {
+            best[i] = v[i];
+            if (index) index[i] = at[i];
+        }
+}
+
+static void max_of_run(const rt_kernels *k, const geometry *g, float *out, uint8_t *index, const float *in,
+                       const rt_pooling *a, ptrdiff_t at, int oz, float *scratch)
+{
+    rt_taps z = planes_of(g, oz);
+    int n = a->px * g->c;
+    uint8_t *other = index ? (uint8_t *)(scratch + n) : NULL;
+    for (int kz = z.from; kz < z.to; kz++) {
+        ptrdiff_t from = at;
+        rt_pooling one = run_at_depth(g, *a, oz, kz, &from);
+        k->max_pool(kz == z.from ? out : scratch, kz == z.from ? index : other, in + from, &one);
+        if (kz > z.from) take_greater(out, index, scratch, other, n);
+    }
+}
+
 static void run_max(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     geometry g = geometry_of(x->plan, c->node);
@@ -107,11 +174,11 @@ static void run_max(const rt_call *c, rt_ctx *x, int row0, int rows)
     float *out = rt_at(x, c->value[1], row0);
     uint8_t *index = c->value[2] >= 0 ? rt_at(x, c->value[2], row0) : NULL;
     window w;
-    for (int r = 0; r < rows; r++, in += g.h * g.w * g.c)
-        for (int oy = 0; oy < g.oh; oy++)
+    for (int r = 0; r < rows; r++, in += row_in(&g))
+        for (int o = 0; o < g.od * g.oh; o++)
             for (int ox = 0; ox < g.ow;) {
-                rt_pooling a = run_of(&g, oy, ox, &w);
-                x->plan->k->max_pool(out, index, in + w.at, &a);
+                rt_pooling a = run_of(&g, o % g.oh, ox, &w);
+                max_of_run(x->plan->k, &g, out, index, in, &a, w.at, o / g.oh, x->scratch);
                 out += a.px * g.c;
                 if (index) index += a.px * g.c;
                 ox += a.px;
@@ -127,6 +194,8 @@ static void forward_max(rt_plan *p, const rt_node *n)
         index = rt_plan_note(p, n)->value = rt_plan_temp(p, count);
         p->value[index].row_bytes = count;          /* rows follow each other without gaps */
     }
+    geometry g = geometry_of(p, n);
+    if (g.kd > 1) rt_plan_need_scratch(p, 2 * (size_t)g.ow * (size_t)g.c);
     rt_call *c = rt_plan_rows(p, "max pool", n, run_max);
     c->value[0] = in;
     c->value[1] = out;
@@ -142,13 +211,18 @@ static void run_max_back(const rt_call *c, rt_ctx *x, int row0, int rows)
     const uint8_t *index = rt_at(x, c->value[2], row0);
     window w;
     int tiling = g.sh == g.kh && g.sw == g.kw && g.oh * g.sh == g.h && g.ow * g.sw == g.w && !g.pt && !g.pl &&
-                 g.dh == 1 && g.dw == 1;
-    if (!c->flag && !tiling) memset(dx, 0, (size_t)rows * (size_t)(g.h * g.w * g.c) * sizeof *dx);
-    for (int r = 0; r < rows; r++, dx += g.h * g.w * g.c)
-        for (int oy = 0; oy < g.oh; oy++)
+                 g.dh == 1 && g.dw == 1 && g.sd == g.kd && g.od * g.sd == g.d && !g.pf && g.dd == 1;
+    if (!c->flag && !tiling) memset(dx, 0, (size_t)rows * row_in(&g) * sizeof *dx);
+    for (int r = 0; r < rows; r++, dx += row_in(&g))
+        for (int o = 0; o < g.od * g.oh; o++)
             for (int ox = 0; ox < g.ow;) {
-                rt_pooling a = run_of(&g, oy, ox, &w);
-                x->plan->k->max_pool_back(dx + w.at, dy, index, &a, c->flag || !tiling);
+                rt_pooling a = run_of(&g, o % g.oh, ox, &w);
+                rt_taps z = planes_of(&g, o / g.oh);
+                for (int kz = z.from; kz < z.to; kz++) {
+                    ptrdiff_t at = w.at;
+                    rt_pooling one = run_at_depth(&g, a, o / g.oh, kz, &at);
+                    x->plan->k->max_pool_back(dx + at, dy, index, &one, c->flag || !tiling);
+                }
                 dy += a.px * g.c;
                 index += a.px * g.c;
                 ox += a.px;
@@ -165,42 +239,47 @@ static void backward_max(rt_plan *p, const rt_node *n)
     c->flag = accumulate;
 }
 
-#define POOL_SPEC RT_WINDOW_SPEC(rt_pool_attr, 0, "; the kernel's size when not given"), \
+#define STRIDE_HELP "; the kernel's size when not given"
+#define POOL_SPEC RT_WINDOW_SPEC(rt_pool_attr, 0, STRIDE_HELP), \
     {"ceil", RT_A_BOOL, offsetof(rt_pool_attr, ceil), 0, 1, 0, RT_A_LATER, \
      "a last window that reaches over the padding counts, if it begins inside of it"}
-static const rt_attr_spec max_spec[] = {POOL_SPEC};
-static const rt_attr_spec avg_spec[] = {
-    POOL_SPEC, {"count_padding", RT_A_BOOL, offsetof(rt_pool_attr, count_padding), 0, 1, 0, RT_A_LATER,
-                "the mean is over padding, too, which is 0"}};
-static const rt_schema max_schema = {max_spec, sizeof max_spec / sizeof *max_spec, sizeof(rt_pool_attr)};
-static const rt_schema avg_schema = {avg_spec, sizeof avg_spec / sizeof *avg_spec, sizeof(rt_pool_attr)};
+#define COUNT_SPEC {"count_padding", RT_A_BOOL, offsetof(rt_pool_attr, count_padding), 0, 1, 0, RT_A_LATER, \
+                    "the mean is over padding, too, which is 0"}
+static const rt_attr_spec max_spec[] = {POOL_SPEC}, avg_spec[] = {POOL_SPEC, COUNT_SPEC},
+    max3d_spec[] = {POOL_SPEC, RT_DEPTH_SPEC(rt_pool_attr, 0, STRIDE_HELP)},
+    avg3d_spec[] = {POOL_SPEC, COUNT_SPEC, RT_DEPTH_SPEC(rt_pool_attr, 0, STRIDE_HELP)};
+#define SCHEMA(spec) {spec, sizeof spec / sizeof *spec, sizeof(rt_pool_attr)}
+static const rt_schema max_schema = SCHEMA(max_spec), avg_schema = SCHEMA(avg_spec), max3d_schema = SCHEMA(max3d_spec),
+                       avg3d_schema = SCHEMA(avg3d_spec);
 
-const rt_op rt_op_max_pool = {.name = "max_pool",
-                              .help = "the greatest value under the kernel; padding does not count",
-                              .min_inputs = 1,
-                              .max_inputs = 1,
-                              .schema = &max_schema,
-                              .settle = settle,
-                              .infer = infer,
-                              .forward = forward_max,
-                              .backward = backward_max};
+#define POOL(NAME, HELP, SCHEMA_OF, WAY) {.name = NAME, .help = HELP, .min_inputs = 1, .max_inputs = 1, \
+                                        .schema = &SCHEMA_OF, .settle = settle, .infer = infer, \
+                                        .forward = forward_##WAY, .backward = backward_##WAY}
+const rt_op rt_op_max_pool = POOL("max_pool", "the greatest value under the kernel; padding does not count", max_schema,
+                                  max);
+const rt_op rt_op_max_pool3d = POOL("max_pool3d", "max_pool of (D, H, W, C)", max3d_schema, max);
 
 static void run_avg(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     geometry g = geometry_of(x->plan, c->node);
     const float *in = rt_at(x, c->value[0], row0);
     float *out = rt_at(x, c->value[1], row0);
-    for (int r = 0; r < rows; r++, in += g.h * g.w * g.c)
-        for (int oy = 0; oy < g.oh; oy++)
+    for (int r = 0; r < rows; r++, in += row_in(&g))
+        for (int o = 0; o < g.od * g.oh; o++)
             for (int ox = 0; ox < g.ow; ox++, out += g.c) {
+                const int oz = o / g.oh, oy = o % g.oh;
                 window w = window_of(&g, oy, ox);
-                float scale = share_of(&g, &w, oy, ox);
+                rt_taps z = planes_of(&g, oz);
+                float scale = share_of(&g, &w, z, oz, oy, ox);
                 int at_once = g.dw == 1 ? w.s1 - w.s0 : 1;         /* taps side by side */
                 memset(out, 0, (size_t)g.c * sizeof *out);
-                for (int ky = w.r0; ky < w.r1; ky++)
-                    for (int kx = w.s0; kx < w.s1; kx += at_once)
-                        x->plan->k->channel_sum(out, in + w.at + ((ptrdiff_t)ky * g.dh * g.w + kx * g.dw) * g.c,
-                                                (size_t)at_once, g.c);
+                for (int kz = z.from; kz < z.to; kz++)
+                    for (int ky = w.r0; ky < w.r1; ky++)
+                        for (int kx = w.s0; kx < w.s1; kx += at_once)
+                            x->plan->k->channel_sum(out,
+                                                    in + plane_at(&g, oz, kz) + w.at +
+                                                        ((ptrdiff_t)ky * g.dh * g.w + kx * g.dw) * g.c,
+                                                    (size_t)at_once, g.c);
                 for (int i = 0; i < g.c; i++) out[i] *= scale;
             }
 }
@@ -210,17 +289,21 @@ static void run_avg_back(const rt_call *c, rt_ctx *x, int row0, int rows)
     geometry g = geometry_of(x->plan, c->node);
     const float *dy = rt_at(x, c->value[0], row0);
     float *dx = rt_at(x, c->value[1], row0);
-    if (!c->flag) memset(dx, 0, (size_t)rows * (size_t)(g.h * g.w * g.c) * sizeof *dx);
-    for (int r = 0; r < rows; r++, dx += g.h * g.w * g.c)
-        for (int oy = 0; oy < g.oh; oy++)
+    if (!c->flag) memset(dx, 0, (size_t)rows * row_in(&g) * sizeof *dx);
+    for (int r = 0; r < rows; r++, dx += row_in(&g))
+        for (int o = 0; o < g.od * g.oh; o++)
             for (int ox = 0; ox < g.ow; ox++, dy += g.c) {
+                const int oz = o / g.oh, oy = o % g.oh;
                 window w = window_of(&g, oy, ox);
-                float scale = share_of(&g, &w, oy, ox);
-                for (int ky = w.r0; ky < w.r1; ky++)
-                    for (int kx = w.s0; kx < w.s1; kx++) {
-                        float *d = dx + w.at + ((ptrdiff_t)ky * g.dh * g.w + kx * g.dw) * g.c;
-                        for (int i = 0; i < g.c; i++) d[i] += dy[i] * scale;
-                    }
+                rt_taps z = planes_of(&g, oz);
+                float scale = share_of(&g, &w, z, oz, oy, ox);
+                for (int kz = z.from; kz < z.to; kz++)
+                    for (int ky = w.r0; ky < w.r1; ky++)
+                        for (int kx = w.s0; kx < w.s1; kx++) {
+                            float *d = dx + plane_at(&g, oz, kz) + w.at +
+                                       ((ptrdiff_t)ky * g.dh * g.w + kx * g.dw) * g.c;
+                            for (int i = 0; i < g.c; i++) d[i] += dy[i] * scale;
+                        }
             }
 }
 
@@ -246,17 +329,11 @@ static void backward_avg(rt_plan *p, const rt_node *n)
     emit(p, n, "avg pool back", dy, dx, accumulate, run_avg_back);
 }
 
-const rt_op rt_op_avg_pool = {.name = "avg_pool",
-                              .help = "the mean under the kernel; padding does not count unless told so",
-                              .min_inputs = 1,
-                              .max_inputs = 1,
-                              .schema = &avg_schema,
-                              .settle = settle,
-                              .infer = infer,
-                              .forward = forward_avg,
-                              .backward = backward_avg};
+const rt_op rt_op_avg_pool = POOL("avg_pool", "the mean under the kernel; padding does not count unless told so",
+                                  avg_schema, avg);
+const rt_op rt_op_avg_pool3d = POOL("avg_pool3d", "avg_pool of (D, H, W, C)", avg3d_schema, avg);
 
-/* ---- global: (H, W, C) or (T, C) to (C) ---- */
+/* ---- global: (D, H, W, C), (H, W, C) or (T, C) to (C) ---- */
 
 static rt_status infer_global(rt_graph *g, rt_node *n, rt_shape *out)
 {

@@ -10,7 +10,7 @@ static int stands(const rt_rewrite *r)
 { return r->spec->wants || (r->spec->qat && r->spec->qat->mode == RT_QAT_FROZEN); }
 
 static int has_weights(const rt_node *n)
-{ return n->op == RT_OP_DENSE || n->op == RT_OP_CONV2D || n->op == RT_OP_CONV1D; }
+{ return n->op == RT_OP_DENSE || n->op == RT_OP_CONV2D || n->op == RT_OP_CONV1D || n->op == RT_OP_CONV3D; }
 
 /* A recipe that reads the batch norm, and `own` beside it. */
 static rt_recipe of_norm(rt_recipe_kind kind, const rt_node *norm, int own)

@@ -46,6 +46,15 @@ rt_status rt_window_settle(rt_window *w, const rt_shape *in)
     return RT_OK;
 }
 
+/* Windows along an axis of `size` and its padding; below 1: the kernel is larger. */
+static int windows(int size, int before, int behind, int reach, int stride, int ceil)
+{
+    int room = size + before + behind - reach;
+    if (room < 0) return 0;
+    int n = (room + (ceil ? stride - 1 : 0)) / stride + 1;
+    return ceil && (n - 1) * stride >= size + before ? n - 1 : n;
+}
+
 static rt_status out(const rt_window *w, const rt_shape *in, int ceil, int *oh, int *ow)
 {
     const int *pad = w->pad.side;
@@ -53,16 +62,36 @@ static rt_status out(const rt_window *w, const rt_shape *in, int ceil, int *oh, 
     char text[64];
     rt_shape_hwc(in, &size[0], &size[1], &c);
     for (int i = 0; i < 2; i++) {
-        int stride = w->stride[i], before = pad[2 * i],
-            room = size[i] + before + pad[2 * i + 1] - rt_window_reach(w, i);
-        if (room < 0)
+        *to[i] = windows(size[i], pad[2 * i], pad[2 * i + 1], rt_window_reach(w, i), w->stride[i], ceil);
+        if (*to[i] < 1)
             return rt_fail(RT_USAGE, "kernel %dx%d%s is larger than the padded input %s", w->kernel[0], w->kernel[1],
                            w->dilation[0] > 1 || w->dilation[1] > 1 ? ", dilated," : "", rt_shape_text(in, text));
-        *to[i] = (room + (ceil ? stride - 1 : 0)) / stride + 1;
-        if (ceil && (*to[i] - 1) * stride >= size[i] + before) --*to[i];
     }
     return RT_OK;
 }
 
 rt_status rt_window_out(const rt_window *w, const rt_shape *in, int *oh, int *ow) { return out(w, in, 0, oh, ow); }
 rt_status rt_window_out_ceil(const rt_window *w, const rt_shape *in, int *oh, int *ow) { return out(w, in, 1, oh, ow); }
+
+rt_status rt_depth_settle(rt_depth *d, rt_window *w, const rt_shape *in)
+{
+    char text[64];
+    if (in->rank != 4)
+        return rt_fail(RT_USAGE, "input %s has %d dimensions, 4 expected: (D, H, W, C)", rt_shape_text(in, text),
+                       in->rank);
+    rt_shape plane = rt_plane_of(in);
+    if (!d->stride) d->stride = d->kernel;
+    if (d->kernel == 1) d->dilation = 1;
+    return rt_window_settle(w, &plane);
+}
+
+rt_status rt_depth_out(const rt_depth *d, const rt_window *w, const rt_shape *in, int ceil, int to[3])
+{
+    rt_shape plane = rt_plane_of(in);
+    char text[64];
+    to[0] = windows(in->dim[0], d->pad[0], d->pad[1], (d->kernel - 1) * d->dilation + 1, d->stride, ceil);
+    if (to[0] < 1)
+        return rt_fail(RT_USAGE, "a depth of %d%s is larger than the padded input %s", d->kernel,
+                       d->dilation > 1 ? ", dilated," : "", rt_shape_text(in, text));
+    return out(w, &plane, ceil, &to[1], &to[2]);
+}

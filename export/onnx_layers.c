@@ -158,6 +158,19 @@ void rt_fo_set_window(rt_onnx_node *p, const rt_window *w, int sides)
     if (w->dilation[0] > 1 || w->dilation[1] > 1) rt_onnx_ints(p, "dilations", sides, apart + from);
 }
 
+static void set_volume_window(rt_onnx_node *p, const rt_window *w, const rt_depth *d)
+{
+    const int *pad = w->pad.side;
+    const int64_t kernel[] = {d->kernel, w->kernel[0], w->kernel[1]},
+                  strides[] = {d->stride, w->stride[0], w->stride[1]},
+                  pads[] = {d->pad[0], pad[0], pad[2], d->pad[1], pad[1], pad[3]},
+                  apart[] = {d->dilation, w->dilation[0], w->dilation[1]};
+    rt_onnx_ints(p, "kernel_shape", 3, kernel);
+    rt_onnx_ints(p, "strides", 3, strides);
+    rt_onnx_ints(p, "pads", 6, pads);
+    if (apart[0] > 1 || apart[1] > 1 || apart[2] > 1) rt_onnx_ints(p, "dilations", 3, apart);
+}
+
 static void put_conv(rt_fo_graph *e, const rt_node *n)
 {
     const rt_conv_attr *a = RT_ATTR(n, rt_conv_attr);
@@ -165,7 +178,8 @@ static void put_conv(rt_fo_graph *e, const rt_node *n)
                *w = rt_fo_field(e, n->field[0], RT_FO_CONV, NULL),
                *bias = n->fields > 1 ? rt_fo_field(e, n->field[1], RT_FO_AS_IS, NULL) : NULL;
     rt_onnx_node *p = rt_fo_node_of(e, "Conv", out, x, w, bias);
-    rt_fo_set_window(p, &a->window, n->op == RT_OP_CONV1D ? 1 : 2);
+    if (n->op == RT_OP_CONV3D) set_volume_window(p, &a->window, &RT_ATTR(n, rt_conv3d_attr)->depth);
+    else rt_fo_set_window(p, &a->window, n->op == RT_OP_CONV1D ? 1 : 2);
     rt_onnx_int(p, "group", a->groups);
     rt_fo_finish(e, n, RT_FO_FIRST, out);
 }
@@ -217,14 +231,16 @@ static void put_pool(rt_fo_graph *e, const rt_node *n)
 {
     const rt_pool_attr *a = RT_ATTR(n, rt_pool_attr);
     const char *out = rt_fo_unique(e, n->name), *x = rt_fo_take(e, n->in[0], RT_FO_FIRST);
-    const int max = n->op == RT_OP_MAX_POOL;
-    if (!max && e->spec->opset < 19 && (a->window.dilation[0] > 1 || a->window.dilation[1] > 1)) {
+    const int max = n->op == RT_OP_MAX_POOL || n->op == RT_OP_MAX_POOL3D, volume = a->depth.kernel > 0;
+    if (!max && e->spec->opset < 19 &&
+        (a->window.dilation[0] > 1 || a->window.dilation[1] > 1 || (volume && a->depth.dilation > 1))) {
         e->status = rt_fail(RT_USAGE, "layer '%s': ONNX has average pools with dilation from opset 19 on",
                             n->name);
         return;
     }
     rt_onnx_node *p = rt_fo_node_of(e, max ? "MaxPool" : "AveragePool", out, x, NULL, NULL);
-    rt_fo_set_window(p, &a->window, rt_fo_rank(e, n->in[0]) - 1);
+    if (volume) set_volume_window(p, &a->window, &a->depth);
+    else rt_fo_set_window(p, &a->window, rt_fo_rank(e, n->in[0]) - 1);
     if (a->ceil) rt_onnx_int(p, "ceil_mode", 1);
     if (!max && a->count_padding) rt_onnx_int(p, "count_include_pad", 1);
     rt_fo_set(e, n->out, RT_FO_FIRST, out);
@@ -235,7 +251,7 @@ static void put_pool(rt_fo_graph *e, const rt_node *n)
 static void put_global(rt_fo_graph *e, const rt_node *n)
 {
     const int rank = rt_fo_rank(e, n->in[0]), max = n->op == RT_OP_GLOBAL_MAX_POOL,
-              images = rank <= 3 && (!max || rt_fo_has(e, n->in[0], RT_FO_FIRST));
+              images = rank <= 4 && (!max || rt_fo_has(e, n->in[0], RT_FO_FIRST));
     const char *out = rt_fo_unique(e, n->name);
     int64_t axes[RT_MAX_RANK];
     if (images) {
@@ -341,7 +357,7 @@ int rt_fo_takes_first(const rt_node *n)
     switch (n->op) {
     case RT_OP_CONV2D: case RT_OP_CONV1D: case RT_OP_BATCH_NORM: case RT_OP_MAX_POOL: case RT_OP_AVG_POOL:
     case RT_OP_GROUP_NORM: case RT_OP_LRN: case RT_OP_CONV_TRANSPOSE2D: case RT_OP_CONV_TRANSPOSE1D:
-    case RT_OP_RESIZE: case RT_OP_CONV_INT8: return 1;
+    case RT_OP_RESIZE: case RT_OP_CONV_INT8: case RT_OP_CONV3D: case RT_OP_MAX_POOL3D: case RT_OP_AVG_POOL3D: return 1;
     default: return 0;
     }
 }
@@ -351,6 +367,9 @@ rt_fo_put_fn *const rt_fo_put[RT_OP_COUNT] = {
     [RT_OP_DENSE] = put_dense,
     [RT_OP_CONV2D] = put_conv,
     [RT_OP_CONV1D] = put_conv,
+    [RT_OP_CONV3D] = put_conv,
+    [RT_OP_MAX_POOL3D] = put_pool,
+    [RT_OP_AVG_POOL3D] = put_pool,
     [RT_OP_BATCH_NORM] = rt_fo_put_batch_norm,
     [RT_OP_LAYER_NORM] = rt_fo_put_layer_norm,
     [RT_OP_ACTIVATION] = put_activation,

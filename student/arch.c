@@ -384,7 +384,7 @@ static rt_status add_inputs(rt_graph *g, cJSON *list, const rt_shape_attr *singl
         snprintf(at, sizeof at, "%s.inputs[%d]", path, i);
         rt_cfg c = rt_cfg_begin(j, at);
         const char *name = rt_cfg_string(&c, "name", NULL);
-        a.shape.rank = rt_cfg_ints(&c, "shape", a.shape.dim, 3, 1, 1 << 24);
+        a.shape.rank = rt_cfg_ints(&c, "shape", a.shape.dim, RT_MAX_RANK, 1, 1 << 24);
         if (!a.shape.rank) rt_cfg_fail(&c, "shape", whats_shape);
         a.ids = rt_cfg_has(&c, "type") && rt_cfg_choice(&c, "type", types, 0);
         RT_TRY(rt_cfg_end(&c));
@@ -401,7 +401,7 @@ rt_status rt_arch_inputs(rt_graph *g, cJSON *arch, const char *path)
     rt_shape_attr a = {.ids = 0};
     rt_cfg c = rt_cfg_begin(arch, path);
     cJSON *inputs = rt_cfg_any(&c, "inputs") ? rt_cfg_array(&c, "inputs") : NULL;
-    if (!inputs) a.shape.rank = rt_cfg_ints(&c, "input", a.shape.dim, 3, 1, 1 << 24);
+    if (!inputs) a.shape.rank = rt_cfg_ints(&c, "input", a.shape.dim, RT_MAX_RANK, 1, 1 << 24);
     RT_TRY(c.status);
     return add_inputs(g, inputs, &a, path);
 }
@@ -436,7 +436,7 @@ rt_status rt_arch_build(rt_graph **result, cJSON *arch, const char *path)
     *result = NULL;
     cJSON *inputs = rt_cfg_any(&c, "inputs") ? rt_cfg_array(&c, "inputs") : NULL;
     if (inputs) rt_cfg_refuse(&c, "input", "is short for one input, and \"inputs\" are given; leave it out");
-    else a.shape.rank = rt_cfg_ints(&c, "input", a.shape.dim, 3, 1, 1 << 24);
+    else a.shape.rank = rt_cfg_ints(&c, "input", a.shape.dim, RT_MAX_RANK, 1, 1 << 24);
     if (inputs ? !inputs->child : !a.shape.rank) rt_cfg_fail(&c, inputs ? "inputs" : "input", whats_shape);
     cJSON *heads = rt_cfg_any(&c, "heads") ? rt_cfg_array(&c, "heads") : NULL;
     if (heads) rt_cfg_refuse(&c, "classes", "is short for one head of classes, and \"heads\" are given; leave it out");

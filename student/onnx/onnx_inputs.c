@@ -265,8 +265,9 @@ static rt_status set_layout(const rt_onnx_importer *m, int i)
     }
     int chw = b->rank == 4 && m->told[i].layout != RT_LAYOUT_CHW && (b->dim[1] <= 4 || b->dim[3] > 4) && b->dim[1] > 1;
     if (m->told[i].layout == RT_LAYOUT_HWC || (chw && m->told[i].layout == RT_LAYOUT_AUTO)) {
-        if (b->rank != 4 && b->rank != 3)
-            return rt_fail(RT_USAGE, "inputs.%s.layout: is of images, (C, H, W) in the model, or of lines, (C, T)",
+        if (b->rank < 3 || b->rank > 5)
+            return rt_fail(RT_USAGE, "inputs.%s.layout: is of images, (C, H, W) in the model, of lines, (C, T), or of "
+                           "volumes, (C, D, H, W)",
                            m->file->input[i].name);
         for (int k = 1; k < b->rank; k++) in->order[k] = k + 1 < b->rank ? k + 1 : 1;
         if (m->told[i].layout == RT_LAYOUT_AUTO)
@@ -275,7 +276,8 @@ static rt_status set_layout(const rt_onnx_importer *m, int i)
                 m->file->input[i].name, "");
     }
     in->shape.rank = 0;
-    for (int k = 1; k < b->rank && b->rank <= 4; k++) in->shape.dim[in->shape.rank++] = (int)b->dim[in->order[k]];
+    for (int k = 1; k < b->rank && b->rank <= RT_MAX_RANK + 1; k++)
+        in->shape.dim[in->shape.rank++] = (int)b->dim[in->order[k]];
     if (b->rank == 4 && b->dim[1] == 1 && in->order[1] == 1) {     /* one channel: both orders are the same */
         in->order[1] = 2, in->order[2] = 3, in->order[3] = 1;
         in->shape = (rt_shape){3, {(int)b->dim[2], (int)b->dim[3], 1}};

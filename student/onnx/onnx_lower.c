@@ -216,7 +216,7 @@ int rt_lower_memory(rt_lowering *l, const rt_lowered_value *v, const int *order,
 
 int rt_lower_channels_last(const rt_lowered_value *v, int order[RT_ARRAY_RANK], rt_shape *s)
 {
-    if (v->rank < 3 || v->rank > 4 || v->dim[0] != 1) return 0;
+    if (v->rank < 3 || v->rank > 5 || v->dim[0] != 1) return 0;
     int n = 0;
     order[n++] = 0;
     for (int i = 2; i < v->rank; i++) order[n++] = i;

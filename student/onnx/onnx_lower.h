@@ -92,13 +92,13 @@ int rt_lower_ints(const rt_eval_node *, const char *name, const int64_t **list);
  * no list: l->bad is set. */
 int rt_lower_list(rt_lowering *, const rt_eval_node *, int i, const char *name, const int64_t **list);
 
-/* Kernel, stride, dilation and padding as attributes have them, for an input and output (1, C, ...) of one or two
- * sides. 0: not such a window. */
-typedef struct { int sides, kernel[2], stride[2], dilation[2], pad[4]; } rt_lower_window;  /* of lines: h is 1, pad 0 */
+/* Kernel, stride, dilation and padding as attributes have them, for an input and output (1, C, ...) of one to three
+ * sides: of lines h is 1, pad 0; of three sides the first is the depth. 0: not such a window. */
+typedef struct { int sides, kernel[2], stride[2], dilation[2], pad[4]; rt_depth depth; } rt_lower_window;
 int rt_lower_find_window(rt_lower_window *, const rt_eval_node *, const int64_t *kernel, const rt_array *x,
                          const rt_array *y);
 
-/* A value as an image or sequence, channels last: order of its axes, shape, layer. l->bad: it is none. */
+/* A value as a sequence, image or volume, channels last: order of its axes, shape, layer. l->bad: it is none. */
 rt_status rt_lower_images(rt_lowering *, rt_lowered_value *, int order[RT_ARRAY_RANK], rt_shape *, const char **from);
 void rt_lower_set_window(cJSON *layer, const rt_lower_window *);
 /* Output 0 is what the layer gives, an image in this order. */

@@ -16,37 +16,52 @@ static void set_ints(cJSON *j, const char *key, const int *v, int n)
 
 typedef rt_lower_window window;
 
-int rt_lower_find_window(rt_lower_window *w, const rt_eval_node *n, const int64_t *kernel, const rt_array *x,
-                         const rt_array *y)
+/* Along one axis, of those after the channels. */
+typedef struct { int kernel, stride, dilation, before, behind; } window_axis;
+
+static int find_axis(window_axis *w, const rt_eval_node *n, int64_t kernel, int at, int sides, int64_t size,
+                     int64_t out)
 {
     const char *automatic = rt_lower_string(n, "auto_pad", "NOTSET");
     const int64_t *strides, *dilations, *pads;
-    int sides = w->sides = x->rank - 2;
-    if (sides < 1 || sides > 2 || x->dim[0] != 1) return 0;
     int has_strides = rt_lower_ints(n, "strides", &strides), has_dilations = rt_lower_ints(n, "dilations", &dilations),
         has_pads = rt_lower_ints(n, "pads", &pads), same = !strcmp(automatic, "SAME_UPPER"),
         lower = !strcmp(automatic, "SAME_LOWER");
-    for (int i = 0; i < 2; i++) {
-        int at = i - (2 - sides);
-        int64_t k = at < 0 ? 1 : kernel[at], s = at >= 0 && has_strides > at ? strides[at] : 1,
-                d = at >= 0 && has_dilations > at && k > 1 ? dilations[at] : 1, before = 0, behind = 0;
-        if (at >= 0 && (same || lower)) {
-            int64_t all = (y->dim[2 + at] - 1) * s + (k - 1) * d + 1 - x->dim[2 + at];
-            if (all < 0) all = 0;
-            before = (all + lower) / 2;
-            behind = all - before;
-        } else if (at >= 0 && has_pads == 2 * sides && strcmp(automatic, "VALID")) {
-            before = pads[at];
-            behind = pads[at + sides];
+    int64_t s = has_strides > at ? strides[at] : 1, d = has_dilations > at && kernel > 1 ? dilations[at] : 1,
+            before = 0, behind = 0;
+    if (kernel < 1 || kernel > 1024 || s < 1 || s > 1024 || d < 1 || d > 1024) return 0;
+    if (same || lower) {
+        int64_t all = (out - 1) * s + (kernel - 1) * d + 1 - size;
+        if (all < 0) all = 0;
+        before = (all + lower) / 2;
+        behind = all - before;
+    } else if (has_pads == 2 * sides && strcmp(automatic, "VALID")) {
+        before = pads[at];
+        behind = pads[at + sides];
+    }
+    if (before < 0 || behind < 0 || before > 1024 || behind > 1024) return 0;
+    *w = (window_axis){(int)kernel, (int)s, (int)d, (int)before, (int)behind};
+    return 1;
+}
+
+int rt_lower_find_window(rt_lower_window *w, const rt_eval_node *n, const int64_t *kernel, const rt_array *x,
+                         const rt_array *y)
+{
+    int sides = x->rank - 2;
+    window_axis a;
+    if (sides < 1 || sides > 3 || x->dim[0] != 1) return 0;
+    *w = (rt_lower_window){.sides = sides, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}};
+    for (int at = 0; at < sides; at++) {
+        int i = at + 2 - sides;                             /* below 0: the depth */
+        if (!find_axis(&a, n, kernel[at], at, sides, x->dim[2 + at], y->dim[2 + at])) return 0;
+        if (i < 0) w->depth = (rt_depth){a.kernel, a.stride, {a.before, a.behind}, a.dilation};
+        else {
+            w->kernel[i] = a.kernel;
+            w->stride[i] = a.stride;
+            w->dilation[i] = a.dilation;
+            w->pad[2 * i] = a.before;
+            w->pad[2 * i + 1] = a.behind;
         }
-        if (k < 1 || k > 1024 || s < 1 || s > 1024 || d < 1 || d > 1024 || before < 0 || behind < 0 || before > 1024 ||
-            behind > 1024)
-            return 0;
-        w->kernel[i] = (int)k;
-        w->stride[i] = (int)s;
-        w->dilation[i] = (int)d;
-        w->pad[2 * i] = (int)before;
-        w->pad[2 * i + 1] = (int)behind;
     }
     return 1;
 }
@@ -60,12 +75,22 @@ void rt_lower_set_window(cJSON *j, const window *w)
     set_ints(j, "stride", w->stride, 2);
     if (w->pad[0] || w->pad[1] || w->pad[2] || w->pad[3]) set_ints(j, "padding", w->pad, 4);
     if (w->dilation[0] > 1 || w->dilation[1] > 1) set_ints(j, "dilation", w->dilation, 2);
+    if (w->sides < 3) return;
+    set_number(j, "depth", w->depth.kernel);
+    set_number(j, "depth_stride", w->depth.stride);
+    if (w->depth.pad[0] || w->depth.pad[1]) set_ints(j, "depth_padding", w->depth.pad, 2);
+    if (w->depth.dilation > 1) set_number(j, "depth_dilation", w->depth.dilation);
 }
+
+/* All taps of a window. */
+static size_t taps_of(const window *w)
+{ return (size_t)w->kernel[0] * (size_t)w->kernel[1] * (size_t)(w->sides == 3 ? w->depth.kernel : 1); }
 
 rt_status rt_lower_images(rt_lowering *l, rt_lowered_value *x, int order[RT_ARRAY_RANK], rt_shape *shape,
                           const char **from)
 {
-    if (!x || !rt_lower_channels_last(x, order, shape)) return rt_lower_no(l, "its input is no image or sequence");
+    if (!x || !rt_lower_channels_last(x, order, shape))
+        return rt_lower_no(l, "its input is no sequence, image or volume");
     return rt_lower_as(l, x, order, shape, from);
 }
 
@@ -99,12 +124,13 @@ static rt_status conv(rt_lowering *l, const rt_eval_node *n)
     if (l->bad) return RT_OK;
     if (w->rank != shape.rank + 1 || !window_of(l, n, w->dim + 2, &win))
         return rt_lower_no(l, "its window is beyond the limits of layers");
-    cJSON *j = rt_lower_layer(l, win.sides == 2 ? "conv2d" : "conv1d", n->name, &from, 1);
+    static const char *const layer[] = {NULL, "conv1d", "conv2d", "conv3d"};
+    cJSON *j = rt_lower_layer(l, layer[win.sides], n->name, &from, 1);
     set_number(j, "out", (double)w->dim[0]);
     rt_lower_set_window(j, &win);
     if (groups != 1) set_number(j, "groups", groups);
     if (!b) cJSON_AddBoolToObject(j, "bias", 0);
-    size_t taps = (size_t)win.kernel[0] * (size_t)win.kernel[1], out = (size_t)w->dim[0], in = (size_t)w->dim[1];
+    size_t taps = taps_of(&win), out = (size_t)w->dim[0], in = (size_t)w->dim[1];
     float *to = rt_lower_fill(l, j, "weight", w->count), *bias = b ? rt_lower_fill(l, j, "bias", b->count) : NULL;
     const float *v = rt_lower_floats(l, w);
     if (!to || !v || (b && !bias)) return RT_RUN;
@@ -128,7 +154,7 @@ static rt_status conv_transpose(rt_lowering *l, const rt_eval_node *n)
     RT_TRY(images(l, n, order, &shape, &from));
     if (l->bad) return RT_OK;
     if (w->rank != shape.rank + 1 || strcmp(rt_lower_string(n, "auto_pad", "NOTSET"), "NOTSET") ||
-        rt_lower_ints(n, "output_shape", &list) >= 0 || !window_of(l, n, w->dim + 2, &win))
+        rt_lower_ints(n, "output_shape", &list) >= 0 || !window_of(l, n, w->dim + 2, &win) || win.sides > 2)
         return rt_lower_no(l, "its window is beyond the limits of layers");
     if (rt_lower_ints(n, "output_padding", &list) == win.sides)
         for (int i = 0; i < win.sides; i++) more[2 - win.sides + i] = (int)list[i];
@@ -138,7 +164,7 @@ static rt_status conv_transpose(rt_lowering *l, const rt_eval_node *n)
     if (more[0] || more[1]) set_ints(j, "output_padding", more, 2);
     if (groups != 1) set_number(j, "groups", groups);
     if (!b) cJSON_AddBoolToObject(j, "bias", 0);
-    size_t taps = (size_t)win.kernel[0] * (size_t)win.kernel[1], in = (size_t)w->dim[0], out = (size_t)w->dim[1];
+    size_t taps = taps_of(&win), in = (size_t)w->dim[0], out = (size_t)w->dim[1];
     float *to = rt_lower_fill(l, j, "weight", w->count), *bias = b ? rt_lower_fill(l, j, "bias", b->count) : NULL;
     const float *v = rt_lower_floats(l, w);
     if (!to || !v || (b && !bias)) return RT_RUN;
@@ -197,6 +223,7 @@ static rt_status resize(rt_lowering *l, const rt_eval_node *n)
     RT_TRY(images(l, n, order, &shape, &from));
     if (l->bad) return RT_OK;
     if (y->dim[1] != x->dim[1] || y->dim[0] != 1) return rt_lower_no(l, "resizes channels");
+    if (shape.rank > 3) return rt_lower_no(l, "resizes volumes");
     if (rt_lower_int(n, "antialias", 0) || !strcmp(place, "tf_crop_and_resize") ||
         strcmp(rt_lower_string(n, "keep_aspect_ratio_policy", "stretch"), "stretch"))
         return rt_lower_no(l, "antialiasing, cropping or a kept aspect ratio");
@@ -406,8 +433,9 @@ static rt_status pool(rt_lowering *l, const rt_eval_node *n)
     if (n->outputs > 1 && n->out[1] >= 0) return rt_lower_no(l, "its indices are read");
     if (rt_lower_ints(n, "kernel_shape", &kernel) != shape.rank - 1 || !window_of(l, n, kernel, &w))
         return rt_lower_no(l, "its window is beyond the limits of layers");
-    if (w.kernel[0] * w.kernel[1] > POOL_TAPS) return rt_lower_no(l, "its window is beyond the limits of layers");
-    cJSON *j = rt_lower_layer(l, max ? "max_pool" : "avg_pool", n->name, &from, 1);
+    if (taps_of(&w) > POOL_TAPS) return rt_lower_no(l, "its window is beyond the limits of layers");
+    static const char *const layer[2][2] = {{"avg_pool", "avg_pool3d"}, {"max_pool", "max_pool3d"}};
+    cJSON *j = rt_lower_layer(l, layer[max][w.sides == 3], n->name, &from, 1);
     rt_lower_set_window(j, &w);
     if (rt_lower_int(n, "ceil_mode", 0)) cJSON_AddBoolToObject(j, "ceil", 1);
     if (!max && rt_lower_int(n, "count_include_pad", 0)) cJSON_AddBoolToObject(j, "count_padding", 1);

@@ -252,7 +252,8 @@ static cJSON *window_layer(rt_lowering *l, const rt_eval_node *n, rt_lowered_val
     *st = rt_lower_images(l, x, order, &shape, &from);
     if (*st || l->bad) return NULL;
     if (w->rank != shape.rank + 1 || !w->count ||
-        !rt_lower_find_window(&win, n, w->dim + 2, l->row->value[n->in[0]], rt_lower_shape(l, n, 0)))
+        !rt_lower_find_window(&win, n, w->dim + 2, l->row->value[n->in[0]], rt_lower_shape(l, n, 0)) ||
+        win.sides > 2)
         return l->bad = "its window is beyond the limits of layers", NULL;
     const double reach = (double)((win.kernel[0] - 1) * win.dilation[0] + 1) *
                          ((win.kernel[1] - 1) * win.dilation[1] + 1) * (double)w->dim[1];
@@ -557,7 +558,7 @@ static rt_status qlinear_average(rt_lowering *l, const rt_eval_node *n)
     grain gx, gy;
     rt_shape shape;
     int order[RT_ARRAY_RANK];
-    static const int places[2] = {0, 1};
+    static const int places[] = {0, 1, 2};
     const char *from;
     if (!x || !rt_lower_grain(l, n, 1, &gx) || !rt_lower_grain(l, n, 3, &gy))
         return rt_lower_no(l, "a scale depends on data");

@@ -440,6 +440,74 @@ resize((5, 2), (1, 8), "cubic", "asymmetric")
 resize((1, 5, 2), (1, 8), "cubic")
 resize((1, 4, 2), (1, 6), "linear", "half_pixel", "floor", (1.5, 1.5))
 
+# ---- volumes: depth, padding of it, and so on stand before those of the plane ----
+def ncdhw(x):
+    return x.permute(0, 4, 1, 2, 3)
+
+
+def ndhwc(x):
+    return x.permute(0, 2, 3, 4, 1)
+
+
+triple = lambda v: list(v) if isinstance(v, (list, tuple)) else [v, v, v]
+
+
+def volume(k, s, d, pad):
+    return {"kernel": k[1:], "stride": s[1:], "dilation": d[1:], "padding": list(pad[2:]), "depth": k[0],
+            "depth_stride": s[0], "depth_dilation": d[0], "depth_padding": list(pad[:2])}
+
+
+def conv3d(name, shape, out, kernel, stride=1, pad=(0,) * 6, dilation=1, groups=1, bias=True):
+    k, s, d = triple(kernel), triple(stride), triple(dilation)
+    fields = {"weight": (*k, shape[-1] // groups, out)}
+    if bias:
+        fields["bias"] = (out,)
+
+    def fn(x, f):
+        padded = F.pad(ncdhw(x[0]), (pad[4], pad[5], pad[2], pad[3], pad[0], pad[1]))
+        return ndhwc(F.conv3d(padded, f["weight"].permute(4, 3, 0, 1, 2), f.get("bias"), s, 0, d, groups))
+
+    case(name, [shape], dict({"op": "conv3d", "out": out, "groups": groups, "bias": bias}, **volume(k, s, d, pad)),
+         fields, fn)
+
+
+conv3d("conv3d", (4, 5, 6, 3), 5, (2, 3, 2))
+conv3d("conv3d, padded unevenly, strided", (5, 4, 6, 2), 17, 3, (2, 1, 2), (1, 2, 0, 1, 2, 0))
+conv3d("conv3d dilated", (7, 5, 6, 2), 3, (3, 2, 2), 1, (2, 1, 0, 0, 1, 1), (2, 3, 1))
+conv3d("conv3d dilated, strided, grouped", (8, 5, 4, 6), 4, (2, 3, 1), (3, 2, 1), (1, 1, 2, 2, 0, 0), (3, 2, 1), 2)
+conv3d("conv3d, depthwise", (4, 5, 4, 5), 5, (3, 2, 3), (1, 2, 1), (1, 1, 0, 1, 1, 1), 1, 5)
+conv3d("conv3d, depthwise, strided beyond the kernel", (7, 4, 3, 19), 19, (2, 1, 2), (3, 1, 1), (0, 0) * 3, 1, 19, False)
+conv3d("conv3d, planes beyond the volume", (2, 3, 4, 2), 3, (2, 2, 2), (1, 1, 1), (5, 6, 1, 0, 0, 1), (4, 1, 1))
+conv3d("conv3d of planes with channels enough for winograd", (3, 6, 7, 16), 18, 3, 1, (1,) * 6)
+conv3d("conv3d of one pixel", (3, 4, 3, 5), 6, 1)
+conv3d("conv3d along the depth alone", (6, 2, 3, 4), 3, (3, 1, 1), (2, 1, 1), (1, 0, 0, 0, 0, 0))
+
+
+def pool3d(name, kind, shape, kernel, stride, pad=(0, 0, 0), dilation=1, ceil=False, count=False):
+    k, s, d = triple(kernel), triple(stride), triple(dilation)
+    layer = dict({"op": kind + "_pool3d", "ceil": ceil},
+                 **volume(k, s, d, (pad[0], pad[0], pad[1], pad[1], pad[2], pad[2])))
+    if kind == "avg":
+        layer["count_padding"] = count
+
+    def fn(x, f):
+        x = ncdhw(x[0])
+        if kind == "max":
+            return ndhwc(F.max_pool3d(x, k, s, pad, d, ceil_mode=ceil))
+        return ndhwc(F.avg_pool3d(x, k, s, pad, ceil, count))
+
+    case(name, [shape], layer, {}, fn)
+
+
+pool3d("max pool of volumes", "max", (4, 6, 4, 5), 2, 2)
+pool3d("max pool of volumes, overlapping, padded", "max", (5, 6, 7, 3), (3, 2, 3), (1, 2, 2), (1, 0, 1))
+pool3d("max pool of volumes, dilated, ceil", "max", (7, 8, 6, 19), (2, 3, 2), (2, 2, 3), (1, 1, 0), (3, 2, 1), True)
+pool3d("max pool of volumes, depth strided beyond the kernel", "max", (8, 3, 4, 2), (2, 3, 1), (3, 1, 2))
+pool3d("avg pool of volumes", "avg", (4, 5, 6, 3), (2, 2, 3), (2, 1, 2))
+pool3d("avg pool of volumes, padded, ceil", "avg", (6, 5, 7, 4), 3, (2, 2, 3), (1, 0, 1), 1, True)
+pool3d("avg pool of volumes, padding counts, ceil", "avg", (6, 8, 5, 2), (3, 2, 3), (2, 3, 2), (1, 1, 1), 1, True, True)
+case("global mean of volumes", [(3, 2, 4, 5)], {"op": "global_avg_pool"}, {}, lambda x, f: x[0].mean((1, 2, 3)))
+
 # ---- the file ----
 def numbers(label, v):
     lines, line = [], "   "

@@ -6,7 +6,7 @@
 #include "engine/rng.h"
 #include "tests/support.h"
 
-enum { GRAPHS = 2000, NODES = 14, ROWS = 5, BATCH = 6 };
+enum { GRAPHS = 8000, NODES = 14, ROWS = 5, BATCH = 6 };
 
 typedef struct { uint64_t seed; uint32_t at; } dice;
 
@@ -22,7 +22,8 @@ static void random_attribute(dice *d, const rt_attr_spec *s, const rt_shape *in,
     void *at = blob + s->at;
     switch (s->kind) {
     case RT_A_INT:
-        if (strcmp(s->name, "groups")) *(int *)at = (int)s->low + roll(d, 9);
+        if (!strncmp(s->name, "depth", 5)) *(int *)at = 1 + roll(d, 3);
+        else if (strcmp(s->name, "groups")) *(int *)at = (int)s->low + roll(d, 9);
         else *(int *)at = roll(d, 2) ? 1 : in->dim[in->rank - 1];
         break;
     case RT_A_BOOL: *(int *)at = roll(d, 2); break;
@@ -114,9 +115,9 @@ static void add_layer(dice *d, rt_graph *g, int *reached)
 static rt_graph *random_graph(dice *d, int *reached)
 {
     rt_graph *g = rt_graph_new();
-    rt_shape_attr in = {.shape = {.rank = 1 + roll(d, 3)}};
+    rt_shape_attr in = {.shape = {.rank = roll(d, 6) ? 1 + roll(d, 3) : 4}};
     int out;
-    for (int i = 0; i < in.shape.rank; i++) in.shape.dim[i] = 1 + roll(d, 9);
+    for (int i = 0; i < in.shape.rank; i++) in.shape.dim[i] = 1 + roll(d, in.shape.rank == 4 ? 5 : 9);
     check_ok(rt_graph_add(g, RT_OP_INPUT, "x", NULL, 0, &in, NULL, &out));
     if (roll(d, 3) == 0) check_ok(rt_graph_add(g, RT_OP_INPUT, "second", NULL, 0, &in, NULL, &out));
     rt_shape_attr ids = {.shape = {1 + roll(d, 2), {1 + roll(d, 5), 1 + roll(d, 3)}}, .ids = 1};
