@@ -1,6 +1,7 @@
 #include "experiments/jobs/runner.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -290,6 +291,38 @@ static rt_status keep_begun(const rt_run *x, const char *name, const rt_digest *
     return seal(x, name, begun);
 }
 
+/* A file, or a folder with something in it. */
+static rt_status is_taken(const char *path, int *taken)
+{
+    RT_TRY(rt_file_there(path, taken));
+    DIR *d = *taken ? rt_folder_entries(AT_FDCWD, path) : NULL;
+    int file = !*taken || errno == ENOTDIR || errno == ELOOP;
+    if (!d) return file ? RT_OK : rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
+    rt_status st = RT_OK;
+    *taken = 0;
+    for (struct dirent *e; !*taken && !(st = rt_folder_next(d, path, &e)) && e;)
+        *taken = strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
+    closedir(d);
+    return st;
+}
+
+/* What is there before a step has begun for the first time is another's work, whatever wrote it. */
+static rt_status check_places(const rt_run *x, const rt_run_step *s, const char *begun, const cJSON *old)
+{
+    const char *const place[FILES] = {s->place, s->beside};
+    int before = old != NULL, taken = 0;
+    if (!before) RT_TRY(rt_run_folder_has(x->folder, begun, &before));
+    for (int i = 0; i < FILES && *place[i] && !before; i++) {
+        RT_TRY(is_taken(place[i], &taken));
+        if (taken)
+            return rt_fail(RT_USAGE,
+                           "step '%s': %s is there, and this experiment did not make it; move it away, or give another "
+                           "--out",
+                           s->name, place[i]);
+    }
+    return RT_OK;
+}
+
 static rt_status do_step(const rt_run *x, int i, const rt_digest *hash, const cJSON *old, cJSON *entry,
                          cJSON **result)
 {
@@ -299,6 +332,7 @@ static rt_status do_step(const rt_run *x, int i, const rt_digest *hash, const cJ
     state_name(begun, s, "begun");
     rt_run_folder_path(x->folder, path, begun);
     int resume;
+    RT_TRY(check_places(x, s, begun, old));
     RT_TRY(was_begun(path, hash, s, &before, &resume));
     RT_TRY(remove_own(s, old, resume, &before));
     RT_TRY(keep_begun(x, begun, hash, s, &before));

@@ -79,6 +79,25 @@ cat > x.json <<'J'
 {"name": "x", "out": "X", "steps": [{"name": "data", "do": "import", "with": {"input": "band.csv", "label": "-1"}}]}
 J
 expect 2 "no run of retort wrote it" "$retort" run x.json
+# what other commands wrote is not an experiment's, in whose folder it lies
+mkdir Y Y/model; cp l.h5 Y/labels.h5; cp d.h5 Y/data.h5
+cat > y.json <<'J'
+{"name": "y", "out": "Y", "steps": [{"name": "data", "do": "import", "with": {"input": "band.csv", "label": "-1"}},
+ {"name": "model", "do": "train", "with": {"model": {"input": [64], "classes": 3, "family": "mlp", "width": 4, "depth": 1},
+   "data": {"source": "${data}"}, "train": {"epochs": 1, "batch": 500}}},
+ {"name": "labels", "do": "label", "with": {"teacher": "${model}", "data": {"source": "${data}"}}}]}
+J
+expect 2 "Y/data.h5 is there, and this experiment did not make it" "$retort" run y.json
+cmp -s d.h5 Y/data.h5 || fail "an experiment replaced data of others"
+rm Y/data.h5
+expect 2 "Y/labels.h5 is there, and this experiment did not make it" "$retort" run y.json
+cmp -s l.h5 Y/labels.h5 || fail "an experiment replaced labels of others"
+rm Y/labels.h5
+expect 0 "" "$retort" run y.json
+rm -r Y; mkdir Y; "$retort" train t.json --out Y/model --quiet > /dev/null || fail "train"
+cp Y/model/model.h5 mine.h5
+expect 2 "Y/model is there, and this experiment did not make it" "$retort" run y.json
+cmp -s mine.h5 Y/model/model.h5 || fail "an experiment replaced a run of others"
 mkdir S; ln -s ../folder S/checkpoints
 expect 2 "is no folder" "$retort" train t.json --out S --force
 # what a run wrote is replaced by force alone
