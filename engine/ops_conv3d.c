@@ -26,8 +26,14 @@ static geometry geometry_of(const rt_plan *p, const rt_node *n)
     const rt_shape *in = rt_shape_of(p, n->in[0]), *out = rt_shape_of(p, n->out), image = rt_plane_of(in),
                    to = rt_plane_of(out);
     geometry g = {.plane = rt_conv_geometry_of(&a->plane.window, a->plane.groups, &image, &to),
-                  .d = in->dim[0], .od = out->dim[0], .kd = a->depth.kernel, .sd = a->depth.stride,
-                  .dd = a->depth.dilation, .pf = a->depth.pad[0], .x = rt_shape_count(&image), .y = rt_shape_count(&to)};
+                  .d = in->dim[0],
+                  .od = out->dim[0],
+                  .kd = a->depth.kernel,
+                  .sd = a->depth.stride,
+                  .dd = a->depth.dilation,
+                  .pf = a->depth.pad[0],
+                  .x = rt_shape_count(&image),
+                  .y = rt_shape_count(&to)};
     rt_conv_geometry *q = &g.plane;
     g.w = g.packed = (size_t)q->kh * (size_t)q->kw * (size_t)(q->depthwise ? 1 : q->cg) * (size_t)q->n;
     if (q->kh == 3 && q->kw == 3 && q->sh == 1 && q->sw == 1 && q->groups == 1 && !q->depthwise &&

@@ -141,7 +141,6 @@ rt_status rt_eval_bit_shift(rt_eval_call *c)
     RT_TRY(rt_eval_need(c, 0, RT_EVAL_INTEGERS, &in[0]));
     rt_dtype t = in[0]->type;
     int is_signed = t == RT_I8 || t == RT_I16 || t == RT_I32 || t == RT_I64, bits = (int)rt_dtype_size(t) * 8;
-    if (is_signed && c->version < 28) return rt_fail(RT_INPUT, "%s is shifted from opset 28 on", rt_array_type_name(t));
     RT_TRY(rt_eval_need(c, 1, 1u << t, &in[1]));
     RT_TRY(rt_array_broadcast(in, 2, &rank, dim));
     RT_TRY(rt_eval_make(c, 0, t, rank, dim, &y));

@@ -395,6 +395,7 @@ static rt_status concat(rt_lowering *l, const rt_eval_node *n)
     int64_t axis = rt_lower_int(n, "axis", 1);
     const char **from = rt_region_list(l->region, (size_t)n->inputs, sizeof *from);
     int order[RT_ARRAY_RANK], place = 0, sides = 0, first = 1;
+    rt_lowered_value *only = NULL;
     rt_shape shape;
     if (!from) return RT_RUN;
     if (axis < 0) axis += y->rank;
@@ -416,10 +417,11 @@ static rt_status concat(rt_lowering *l, const rt_eval_node *n)
         RT_TRY(v ? rt_lower_as(l, v, order, &shape, &from[sides])
                  : rt_lower_constant(l, c, &shape, order, &from[sides]));
         if (l->bad) return RT_OK;
+        only = v;
         sides++;
     }
-    if (sides == 1 && n->inputs >= 1 && rt_lower_in(l, n, 0)) {
-        rt_lower_alias(l, n, 0, rt_lower_in(l, n, 0));
+    if (sides == 1 && only) {
+        rt_lower_alias(l, n, 0, only);
         return RT_OK;
     }
     cJSON *j = rt_lower_layer(l, "concat", n->name, from, sides);

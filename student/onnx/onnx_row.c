@@ -176,7 +176,10 @@ static rt_status find_varying(const binder *b)
                            n->name, n->op);
         if (!reads_marked(varies, n, reads(n))) continue;
         if (counts_data(varies, n)) return rt_fail(RT_INPUT, shape_of_data, n->name, n->op);
-        for (int i = 0; i < n->outputs; i++) if (n->out[i] >= 0) varies[n->out[i]] = 1;
+        for (int i = 0; i < n->outputs; i++) {
+            const rt_array *y = n->out[i] >= 0 ? b->row->value[n->out[i]] : NULL;
+            if (n->out[i] >= 0) varies[n->out[i]] = !y || y->count;      /* no elements are the same in all rows */
+        }
     }
     return RT_OK;
 }

@@ -1,4 +1,5 @@
-/* tests/experiments/gate_plants.h - pairs of models of which the data hold the answers: every flip is where it is put. */
+/* tests/experiments/gate_plants.h - pairs of models of which the data hold the answers: every flip is where it is put.
+ */
 #ifndef RT_TESTS_GATE_PLANTS_H
 #define RT_TESTS_GATE_PLANTS_H
 

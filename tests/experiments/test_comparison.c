@@ -481,7 +481,8 @@ static void check_counts(const cJSON *head)
     for (int y = 0; y < K; y++)
         for (int a = 0; a < K; a++) {
             int difference = told_counts[K * K + y * K + a] - told_counts[y * K + a];
-            same("difference", cJSON_GetNumberValue(cJSON_GetArrayItem(cJSON_GetArrayItem(matrix, y), a)), difference, 0);
+            same("difference", cJSON_GetNumberValue(cJSON_GetArrayItem(cJSON_GetArrayItem(matrix, y), a)), difference,
+                 0);
             pairs += y != a && difference;
         }
     assert_int_equal(cJSON_GetArraySize(get(o, "pairs")), pairs);

@@ -1,4 +1,5 @@
-/* tests/faults/fault_runs.c - a command with its inputs: run to its end, killed, or with calls that fail, and gone on with. */
+/* tests/faults/fault_runs.c - a command with its inputs: run to its end, killed, or with calls that fail, and gone on
+ * with. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

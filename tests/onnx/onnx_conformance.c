@@ -129,7 +129,7 @@ static void one(const char *folder)
         dup2(pipes[1], 1);
         close(pipes[0]);
         close(pipes[1]);
-        alarm(2 * SECONDS);
+        end_after(2 * SECONDS);
         int was = run_test(folder);
         fflush(stdout);
         _exit(10 + was);

@@ -3,10 +3,14 @@
 #define RT_TESTS_ONNX_TENSOR_FILE_H
 
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "data/files.h"
 #include "student/onnx/onnx_file.h"
+
+/* The process ends after so many seconds of computing: the machine may be busy with others. */
+static inline void end_after(unsigned n) { setrlimit(RLIMIT_CPU, &(struct rlimit){n, n}); }
 
 static inline int there(const char *path)
 {
