@@ -255,15 +255,17 @@ typedef struct rt_kernels {
     void (*from_f16)(float *y, const void *x, size_t n);           /* x at any address */
     void (*to_f16)(uint16_t *y, const float *x, size_t n);
 
-    /* Quantizers in float. y = scale q over n, q = min(max(rne(x / scale), -zero), 255 - zero); NaN stays NaN; y may be
-     * x. seen (2), or NULL: the least and the greatest x so far. */
-    void (*fake_quant)(float *y, const float *x, size_t n, float scale, int zero, float *seen);
+    /* Quantizers in float. y = scale q over n, q = min(max(rne(x by), -zero), 255 - zero), or of x / scale where by is
+     * 0; NaN stays NaN; y may be x. seen (2), or NULL: the least and the greatest x so far, 0 among them. */
+    void (*fake_quant)(float *y, const float *x, size_t n, float scale, float by, int zero, float *seen);
     /* y = scale (q - zero) over n bytes. */
     void (*from_bytes)(float *y, const uint8_t *q, size_t n, float scale, int zero);
     /* dx = 0 where y, which was brought to steps between low and high, is at an end, or beyond. */
     void (*clip_back)(float *dx, const float *y, size_t n, float low, float high);
     /* y (rows, n) = step[c] q, q = min(max(rne(w / step[c]), -most), most), in double. */
     void (*quant_rows)(float *y, const float *w, const float *step, size_t rows, int n, int most);
+    /* Steps that weights (rows, n) just fit: max over rows |w| / most; 1 / most of a channel of zeros. */
+    void (*quant_follow)(float *step, const float *w, size_t rows, int n, int most);
 } rt_kernels;
 
 /* The best family this CPU runs, unless RETORT_KERNELS names another (scalar, openblas, avx2, avx512, amx) or a family

@@ -193,11 +193,13 @@ static void run_floats(const rt_call *c, rt_ctx *x, int row0, int rows)
     const struct rt_plan_frozen *q = x->plan->frozen;
     const rt_net_tensor *t = &net_of(x->plan)->tensor[c->flag];
     float *y = rt_at(x, c->value[1], row0);
-    for (int r = row0; r < row0 + rows; r++) {
+    for (int r = row0, n; r < row0 + rows; r += n) {
         rt_int_image m = rt_linked_tensor(q->linked, context_of(x, r), c->flag);
         const uint8_t *from = m.p + (q->rows > 1 ? r % q->rows : 0) * m.c;
-        for (int i = 0; i < t->h; i++, from += m.row, y += t->w * t->c)
-            x->plan->k->from_bytes(y, from, (size_t)(t->w * t->c), t->q.scale, t->q.zero);
+        n = q->rows - r % q->rows;                   /* rows of a line lie side by side */
+        n = row0 + rows - r < n ? row0 + rows - r : n;
+        for (int i = 0; i < t->h; i++, from += m.row, y += n * t->w * t->c)
+            x->plan->k->from_bytes(y, from, (size_t)(n * t->w * t->c), t->q.scale, t->q.zero);
     }
 }
 

@@ -36,7 +36,8 @@ static rt_quant quant_of(const rt_ctx *x, int field)
 
 /* ---- forward ---- */
 
-/* value: 0 what was made, 1 what it becomes; at[0]: the tensor's range; at[1]: a room for what is seen, or -1. */
+/* value: 0 what was made, 1 what it becomes; at[0]: the tensor's range; at[1]: a room for what is seen, or -1. Rows
+ * that come in are divided by the step, as the program does that is deployed. */
 static void run_quantize(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     const float *v = rt_at(x, c->value[0], row0);
@@ -46,7 +47,8 @@ static void run_quantize(const rt_call *c, rt_ctx *x, int row0, int rows)
         seen = rt_slot_sums(x, (int)c->at[1], x->slot);
         if (row0 == x->slot_row0) seen[0] = seen[1] = 0;         /* 0 is a value, too */
     }
-    x->plan->k->fake_quant(rt_at(x, c->value[1], row0), v, rt_floats_of(x, c->flag, rows), q.scale, q.zero, seen);
+    float by = rt_graph_input_of(x->plan->graph, c->flag) >= 0 ? 0 : 1 / q.scale;
+    x->plan->k->fake_quant(rt_at(x, c->value[1], row0), v, rt_floats_of(x, c->flag, rows), q.scale, by, q.zero, seen);
 }
 
 /* Rows that were bytes, and views of them: to the nearest byte. */

@@ -63,15 +63,7 @@ void rt_graph_unquantize(rt_graph *g)
 /* ---- weights ---- */
 
 void rt_quant_follow(float *step, const float *w, size_t rows, int n, int most)
-{
-    for (int c = 0; c < n; c++) step[c] = 0;
-    for (size_t r = 0; r < rows; r++, w += n)
-        for (int c = 0; c < n; c++) {
-            float a = fabsf(w[c]);
-            step[c] = a > step[c] ? a : step[c];
-        }
-    for (int c = 0; c < n; c++) step[c] = step[c] > 0 ? step[c] / (float)most : 1.0f / (float)most;
-}
+{ rt_kernels_get()->quant_follow(step, w, rows, n, most); }
 
 /* Weights times their input channel's factor, (rows, n), which the caller gives room for. */
 static void times_factor(float *to, const float *w, const rt_recipe *q, size_t rows, int n, int back)

@@ -531,25 +531,30 @@ static void quantizers(void **state)
     for (size_t n = 1; n < 140; n += n < 40 ? 1 : 17)
         for (size_t q = 0; q < sizeof of / sizeof of[0]; q++) {
             float *x = random_floats(n, (uint32_t)n), *y = random_floats(n, 5), *g = random_floats(n, 6),
-                  *want = malloc(n * sizeof *want);
+                  *want = malloc(n * sizeof *want), *by_want = malloc(n * sizeof *want);
             uint8_t *bytes = malloc(n);
             double low = 0, high = 0;
-            float s = of[q].scale, first = s * (float)-of[q].zero, last = s * (float)(255 - of[q].zero);
+            float s = of[q].scale, by = 1 / s, first = s * (float)-of[q].zero, last = s * (float)(255 - of[q].zero);
             for (size_t i = 0; i < n; i++) {
                 double v = rint((double)(x[i] / s));
                 want[i] = (float)fmin(fmax(v, -of[q].zero), 255 - of[q].zero) * s + 0.0f;        /* no -0 */
+                v = rint((double)(x[i] * by));
+                by_want[i] = (float)fmin(fmax(v, -of[q].zero), 255 - of[q].zero) * s + 0.0f;
                 bytes[i] = (uint8_t)(i * 37);
                 low = fmin(low, x[i]);
                 high = fmax(high, x[i]);
             }
             EACH_FAMILY(k) {
                 float seen[2] = {0, 0};
-                (*k)->fake_quant(y, x, n, s, of[q].zero, seen);
-                assert_memory_equal(y, want, n * sizeof *y);
-                assert_true(seen[0] == (float)low && seen[1] == (float)high);
-                memcpy(y, x, n * sizeof *y);
-                (*k)->fake_quant(y, y, n, s, of[q].zero, NULL);
-                assert_memory_equal(y, want, n * sizeof *y);
+                for (int times = 0; times < 2; times++) {
+                    memset(seen, 0, sizeof seen);
+                    (*k)->fake_quant(y, x, n, s, times ? by : 0, of[q].zero, seen);
+                    assert_memory_equal(y, times ? by_want : want, n * sizeof *y);
+                    assert_true(seen[0] == (float)low && seen[1] == (float)high);
+                    memcpy(y, x, n * sizeof *y);
+                    (*k)->fake_quant(y, y, n, s, times ? by : 0, of[q].zero, NULL);
+                    assert_memory_equal(y, times ? by_want : want, n * sizeof *y);
+                }
                 float *d = malloc(n * sizeof *d);
                 memcpy(d, g, n * sizeof *d);
                 (*k)->clip_back(d, want, n, first, last);
@@ -557,17 +562,66 @@ static void quantizers(void **state)
                     assert_true(d[i] == (want[i] > first && want[i] < last ? g[i] : 0));
                 (*k)->from_bytes(y, bytes, n, s, of[q].zero);
                 for (size_t i = 0; i < n; i++) assert_true(y[i] == s * (float)(bytes[i] - of[q].zero));
-                d[n / 2] = NAN;
-                (*k)->fake_quant(d, d, n, s, of[q].zero, NULL);
-                assert_true(isnan(d[n / 2]));
+                for (int times = 0; times < 2; times++) {
+                    d[n / 2] = NAN;
+                    (*k)->fake_quant(d, d, n, s, times ? by : 0, of[q].zero, seen);
+                    assert_true(isnan(d[n / 2]) && isfinite(seen[0]) && isfinite(seen[1]));
+                }
                 free(d);
             }
             free(x);
             free(y);
             free(g);
             free(want);
+            free(by_want);
             free(bytes);
         }
+}
+
+/* Weights that are ties, or a bit of a float away from one, of steps of all kinds: as if divided. */
+static void weights_near_ties(void **state)
+{
+    enum { N = 64, ROWS = 254 * 3 };
+    float *step = random_floats(N, 3), *w = malloc(ROWS * N * sizeof *w), *y = malloc(ROWS * N * sizeof *y);
+    (void)state;
+    for (int c = 0; c < N; c++) {
+        step[c] = ldexpf(fabsf(step[c]) + 0.01f, c - 40);
+        if (c % 4 == 0) step[c] = ldexpf((float)(c + 1), -20);           /* few bits: ties are floats */
+        for (int r = 0; r < ROWS; r++) {
+            float tie = (float)(((double)(r / 3 - 127) + 0.5) * (double)step[c]);
+            w[r * N + c] = r % 3 == 0 ? tie : nextafterf(tie, r % 3 == 1 ? INFINITY : -INFINITY);
+        }
+    }
+    EACH_FAMILY(k) {
+        (*k)->quant_rows(y, w, step, ROWS, N, 127);
+        for (int i = 0; i < ROWS * N; i++) {
+            double s = (double)step[i % N], v = rint((double)w[i] / s);
+            assert_true(y[i] == (float)(fmin(fmax(v, -127), 127) * s));
+        }
+    }
+    free(step);
+    free(w);
+    free(y);
+}
+
+static void steps_that_just_fit(void **state)
+{
+    (void)state;
+    for (int n = 1; n < 71; n += 3) {
+        enum { ROWS = 5 };
+        float *w = random_floats(ROWS * (size_t)n, 1), step[71];
+        for (int r = 0; r < ROWS; r++) w[r * n + n / 2] = 0;
+        w[ROWS * n - n] = -3;
+        EACH_FAMILY(k) {
+            (*k)->quant_follow(step, w, ROWS, n, 7);
+            for (int c = 0; c < n; c++) {
+                float top = 0;
+                for (int r = 0; r < ROWS; r++) top = fmaxf(top, fabsf(w[r * n + c]));
+                assert_true(step[c] == (top > 0 ? top : 1) / 7.0f);
+            }
+        }
+        free(w);
+    }
 }
 
 static void quantized_weights(void **state)
@@ -597,6 +651,7 @@ int main(void)
     while (k[1]) k++;
     twin = *k;
     const struct CMUnitTest tests[] = {cmocka_unit_test(quantizers), cmocka_unit_test(quantized_weights),
+                                       cmocka_unit_test(weights_near_ties), cmocka_unit_test(steps_that_just_fit),
                                        
         cmocka_unit_test(conv_line),  cmocka_unit_test(nan_passes_relu), cmocka_unit_test(conv_overlap),
         cmocka_unit_test(conv_dw),    cmocka_unit_test(elementwise_bits), cmocka_unit_test(fused_bits),
