@@ -128,6 +128,7 @@ static rt_chain chain_of(rt_cuda_emit *e, const rt_cuda_chain *c)
                                       .y = rt_cuda_value(e, n->out), .act = acts[RT_ATTR(n, rt_epilogue)->act]};
         sizes_of(e->plan, n, &k.layer[i].k, &k.layer[i].n);
     }
+    k.from = rt_chain_has_first(k.layers, k.layer[0].k, k.layer[0].n);
     return k;
 }
 
@@ -147,6 +148,7 @@ static void add_gradients(rt_cuda_emit *e, const rt_cuda_chain *c, rt_chain *k)
 rt_status rt_cuda_chain_forward(rt_cuda_emit *e, const rt_cuda_chain *c)
 {
     rt_chain k = chain_of(e, c);
+    if (k.from) rt_k_chain_first(e->stream, &k);
     rt_k_chain(e->stream, &k);
     return rt_cuda_launched(e, &e->graph->node[c->node[0]]);
 }
@@ -156,7 +158,7 @@ rt_status rt_cuda_chain_backward(rt_cuda_emit *e, const rt_cuda_chain *c)
     rt_chain k = chain_of(e, c);
     add_gradients(e, c, &k);
     rt_k_chain_back(e->stream, &k);
-    rt_k_chain_weights(e->stream, &k, NULL);
+    rt_k_chain_weights(e->stream, &k, NULL, NULL, e->now);
     return rt_cuda_launched(e, &e->graph->node[c->node[0]]);
 }
 
@@ -165,9 +167,10 @@ rt_status rt_cuda_chain_step(rt_cuda_emit *e, const rt_cuda_chain *c, const rt_l
 {
     rt_chain k = chain_of(e, c);
     const rt_node *last = &e->graph->node[c->node[c->layers - 1]];
-    rt_chain_loss with = {.loss = *loss, .sums = *sums, .rows = loss_rows, .ticket = rt_cuda_ticket(e, last)};
+    rt_chain_loss with = {.loss = *loss, .rows = loss_rows};
     add_gradients(e, c, &k);
+    if (k.from) rt_k_chain_first(e->stream, &k);
     rt_k_chain_step(e->stream, &k, &with, e->now);
-    rt_k_chain_weights(e->stream, &k, e->plan->update);
+    rt_k_chain_weights(e->stream, &k, e->plan->update, sums, e->now);
     return rt_cuda_launched(e, last);
 }

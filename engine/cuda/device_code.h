@@ -45,6 +45,7 @@
 #define RT_UNROLL
 #define RT_UNROLL_N(n)
 #define RT_DEVICE static inline
+#define RT_CONSTANT                                    /* a kernel's argument that is not written, so need not be copied */
 #define RT_HERE , RT_EMULATED_HERE                    /* the place of the call, for messages */
 
 #else
@@ -59,6 +60,7 @@
 #define RT_UNROLL RT_PRAGMA(unroll)
 #define RT_UNROLL_N(n) RT_PRAGMA(unroll n)
 #define RT_DEVICE static __device__ __forceinline__
+#define RT_CONSTANT __grid_constant__
 #define RT_HERE
 
 #endif

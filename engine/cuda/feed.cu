@@ -275,26 +275,27 @@ RT_DEVICE void make(feed_rows &f)
 __global__ void __launch_bounds__(THREADS, 2)
     k_rows(float *dst, const rt_cuda_rows *desc, size_t size, int rows, const rt_cuda_now *now, rt_cuda_ring ring)
 {
+    enum { WORDS = sizeof *now / sizeof(uint64_t) };
+    static_assert(sizeof *now % sizeof(uint64_t) == 0, "a record is whole words");
+    static_assert(offsetof(rt_cuda_now, block) == 0, "its first word is told here");
+    RT_SHARED(uint64_t, record, WORDS);
+    int t = (int)(threadIdx.y * blockDim.x + threadIdx.x);
+    unsigned all = gridDim.x * gridDim.y, turn = 0;
     const char *block = ring.fixed ? ring.blocks + *ring.count % (unsigned)ring.count_of * ring.bytes : now->block;
-    if (ring.fixed) now = (const rt_cuda_now *)block;
-    feed_rows f = {*desc, now, block, dst, size, rows, now->rows < rows ? now->rows : rows};
+    const uint64_t *from = ring.fixed ? (const uint64_t *)block : (const uint64_t *)now;
+    for (int i = t; i < WORDS; i += THREADS) record[i] = from[i];
+    feed_rows f = {*desc, (const rt_cuda_now *)record, block, dst, size, rows, 0};
+    __syncthreads();                                  /* the record is there, and all have read the count */
+    if (ring.fixed && t == 0) turn = atomicInc(ring.ticket, all - 1);      /* what it gives is waited for at the end */
+    now = f.now;
+    f.there = now->rows < rows ? now->rows : rows;
     make(f);
     if (!ring.fixed) return;
     if (now->raw && now->where) hold(f);
-    int t = (int)(threadIdx.y * blockDim.x + threadIdx.x);
-    if (blockIdx.x == 0 && blockIdx.y == 0) {
-        const uint64_t *from = (const uint64_t *)block;
-        uint64_t *to = (uint64_t *)ring.fixed;
-        static_assert(sizeof(rt_cuda_now) % sizeof *to == 0, "a record is whole words");
-        static_assert(offsetof(rt_cuda_now, block) == 0, "its first word is told here");
-        for (int i = 1 + t; i < (int)(sizeof *now / sizeof *to); i += THREADS) to[i] = from[i];
-        if (t == 0) ring.fixed->block = block;
-    }
-    __syncthreads();                                  /* all have read the count */
-    if (t) return;
-    __threadfence();
-    unsigned all = gridDim.x * gridDim.y;
-    if (atomicInc(ring.ticket, all - 1) == all - 1) *ring.count += 1;
+    if (blockIdx.x == 0 && blockIdx.y == 0)
+        for (int i = t; i < WORDS; i += THREADS)
+            ((uint64_t *)ring.fixed)[i] = i ? record[i] : (uint64_t)(uintptr_t)block;
+    if (t == 0 && turn == all - 1) *ring.count += 1;
 }
 }
 

@@ -541,10 +541,10 @@ inline int kind_of(const rt_loss_desc &d)
 
 /* ---- the step's end ---- */
 
-/* What rt_k_loss_end does, by a block of THREADS: as many warps for each loss. */
-template <int THREADS> RT_DEVICE void end_losses(const rt_loss_sums &e, const rt_cuda_now *now)
+/* What rt_k_loss_end does, by a block of THREADS: as many warps for each loss. First the sums of warps into part;
+ * behind a barrier each loss before its division; then, by one thread, what the host is told. */
+template <int THREADS> RT_DEVICE void add_losses(const rt_loss_sums &e, const rt_cuda_now *now, double *part)
 {
-    RT_SHARED(double, part, THREADS / WARP);
     int each = THREADS / WARP / e.losses, warp = (int)threadIdx.x / WARP, l = warp / each;
     int rows = e.batch < now->rows ? e.batch : now->rows;
     double s[1] = {0};
@@ -552,14 +552,20 @@ template <int THREADS> RT_DEVICE void end_losses(const rt_loss_sums &e, const rt
         s[0] += e.rows[(size_t)l * (size_t)e.batch + (size_t)r];
     team_sum<WARP>(s);
     if (threadIdx.x % WARP == 0) part[warp] = s[0];
-    __syncthreads();
-    if (threadIdx.x) return;
+}
+template <int THREADS> RT_DEVICE double loss_of_parts(const rt_loss_sums &e, const double *part, int loss)
+{
+    int each = THREADS / WARP / e.losses;
+    double s = 0;
+    for (int w = 0; w < each && loss < e.losses; w++) s += part[loss * each + w];
+    return s;
+}
+template <int THREADS> RT_DEVICE void tell(const rt_loss_sums &e, const rt_cuda_now *now, const double *part)
+{
     rt_cuda_result *to = e.result + (now->number - 1) % (uint64_t)e.results;
     double total = 0;
     for (int k = 0; k < RT_MAX_LOSSES; k++) {
-        double of = 0;
-        for (int w = 0; w < each && k < e.losses; w++) of += part[k * each + w];
-        if (k < e.losses) of /= now->total;
+        double of = k < e.losses ? loss_of_parts<THREADS>(e, part, k) / now->total : 0;
         to->loss[k] = of;
         total += of;
     }
@@ -569,6 +575,13 @@ template <int THREADS> RT_DEVICE void end_losses(const rt_loss_sums &e, const rt
     if (!e.trouble->bad && !(fabs(total) < INFINITY)) e.trouble->bad = now->number;
     to->bad = e.trouble->bad != 0;
     to->unused = 0;
+}
+template <int THREADS> RT_DEVICE void end_losses(const rt_loss_sums &e, const rt_cuda_now *now)
+{
+    RT_SHARED(double, part, THREADS / WARP);
+    add_losses<THREADS>(e, now, part);
+    __syncthreads();
+    if (threadIdx.x == 0) tell<THREADS>(e, now, part);
 }
 }
 #endif
