@@ -278,37 +278,55 @@ static double bytes_beside(const rt_head *head, int heads)
     return bytes;
 }
 
-static rt_status open_sides(rt_comparison *c, const rt_comparison_spec *spec, rt_match *match)
+/* The answers of models, in the first one's heads. */
+static rt_status ask_sides(rt_comparison *c, const rt_comparison_spec *spec, const int *side, int count)
 {
-    int stored[RT_SIDES] = {0}, asked = 0, side[RT_SIDES];
     const rt_teacher_spec *model[RT_SIDES];
     rt_predictions *out[RT_SIDES];
+    for (int i = 0; i < count; i++) model[i] = spec->side[side[i]];
+    rt_predictions_spec ask = {model, count, spec->data, 0, spec->device, spec->progress, spec->notes,
+                               bytes_beside(NULL, 0) + 84};
+    RT_TRY(rt_predictions_ask(out, &ask));
+    for (int i = 0; i < count; i++) c->p[side[i]] = out[i];
+    return RT_OK;
+}
+
+/* The candidate's answers from a comparison before, unless this baseline has a head that was not asked about then. */
+static rt_status take_answered(rt_comparison *c, const rt_comparison_spec *spec)
+{
+    static const int candidate = RT_CANDIDATE;
+    const rt_predictions *a = c->p[RT_BASELINE];
+    rt_predictions *b = spec->before->p[RT_CANDIDATE];
+    int serves = 1;
+    for (int h = 0; h < a->heads; h++) serves &= rt_heads_find(b->head, b->heads, &a->head[h], a->heads) >= 0;
+    if (!serves && !b->stored) return ask_sides(c, spec, &candidate, 1);
+    c->p[RT_CANDIDATE] = b;
+    c->lent = 1;
+    return RT_OK;
+}
+
+static rt_status open_sides(rt_comparison *c, const rt_comparison_spec *spec, rt_match *match)
+{
+    int stored[RT_SIDES] = {0}, asked = 0, side[RT_SIDES], sides = spec->before ? RT_CANDIDATE : RT_SIDES;
     const char *files[RT_EVAL_DATA_FILES + 1];
     if (spec->data) {
         RT_TRY(rt_predictions_check(spec->data, files));
         rt_cfg d = rt_cfg_begin(spec->data, "data");
         *match = rt_match_read(&d);
     }
-    for (int s = 0; s < RT_SIDES; s++) {
+    for (int s = 0; s < sides; s++) {
         const rt_teacher_spec *of = spec->side[s];
         if (of->paths == 1 && !of->object) RT_TRY(rt_predictions_is(of->path[0], &stored[s]));
         if (stored[s]) continue;
         if (!spec->data)
             return rt_fail(RT_USAGE, "%s: is a model, which needs rows to answer: give --data, or predictions in its "
                            "place ('retort predict')", of->path[0]);
-        side[asked] = s;
-        model[asked++] = of;
+        side[asked++] = s;
     }
-    if (asked) {
-        rt_predictions_spec ask = {model, asked, spec->data, 0, spec->device, spec->progress, spec->notes,
-                                   bytes_beside(NULL, 0) + 84};
-        RT_TRY(rt_predictions_ask(out, &ask));
-        for (int i = 0; i < asked; i++) c->p[side[i]] = out[i];
-    }
-    for (int s = 0; s < RT_SIDES; s++) {
-        if (stored[s]) RT_TRY(rt_predictions_read(&c->p[s], spec->side[s]->path[0]));
-        describe(c, s);
-    }
+    if (asked) RT_TRY(ask_sides(c, spec, side, asked));
+    for (int s = 0; s < sides; s++) if (stored[s]) RT_TRY(rt_predictions_read(&c->p[s], spec->side[s]->path[0]));
+    if (spec->before) RT_TRY(take_answered(c, spec));
+    for (int s = 0; s < RT_SIDES; s++) describe(c, s);
     return RT_OK;
 }
 
@@ -343,7 +361,7 @@ void rt_comparison_close(rt_comparison *c)
 {
     if (!c) return;
     for (int s = 0; s < RT_SIDES; s++) {
-        rt_predictions_free(c->p[s]);
+        if (s != RT_CANDIDATE || !c->lent) rt_predictions_free(c->p[s]);
         free(c->at[s]);
         for (int h = 0; h < RT_MAX_HEADS; h++) {
             rt_facts *f = &c->facts[s][h];
@@ -370,6 +388,7 @@ double rt_comparison_bytes(const rt_comparison *c)
     double bytes = (double)c->n * bytes_beside(c->head, c->heads);
     for (int s = 0; s < RT_SIDES; s++) {
         double of_row, answers = rt_predictions_row_bytes(c->p[s], &of_row);
+        if (s == RT_CANDIDATE && c->lent) continue;
         bytes += (double)c->p[s]->rows * (answers + (c->p[s]->borrows ? 0 : of_row));
     }
     return bytes;

@@ -22,6 +22,8 @@ typedef struct rt_comparison rt_comparison;
 
 typedef struct {
     const rt_teacher_spec *side[2];        /* baseline, candidate: a file of predictions, or what is asked */
+    const rt_comparison *before;   /* one of the same data and candidate, which outlives this one: its answers are
+                                    * taken, and nobody asks the candidate again; or NULL */
     cJSON *data;                   /* "data" of 'retort eval', which gets its defaults; NULL: both are predictions */
     int common;                    /* 1: rows that one side lacks are left out, and counted */
     rt_device *device;

@@ -30,6 +30,7 @@ enum { RT_RESAMPLES_KEPT = 32 };
 
 struct rt_comparison {
     rt_predictions *p[RT_SIDES];
+    int lent;                          /* the candidate's are another comparison's */
     rt_side_info info[RT_SIDES];
     char name[RT_SIDES][RT_PREDICTIONS_NAME];
     uint64_t n;

@@ -107,7 +107,7 @@ static rt_status add_classes(writing *w, cJSON *j)
         s[n] = (sorted){cJSON_CreateObject(), -INFINITY, -k};
         cJSON_AddNumberToObject(s[n].j, "class", k);
         cJSON_AddStringToObject(s[n].j, "name", rt_names_at(&head->names, k, number));
-        for (int m = 0; m < (w->c->n > RESAMPLED_ROWS ? 1 : 3) && !st; m++) {
+        for (int m = 0; m < (w->o->brief || w->c->n > RESAMPLED_ROWS ? 1 : 3) && !st; m++) {
             rt_delta d;
             rt_question q = question(w, of[m]);
             q.class = k;
@@ -411,9 +411,11 @@ static rt_status write_head(writing *w, cJSON *j)
         cJSON_AddBoolToObject(j, "missing", 1);
         return RT_OK;
     }
-    RT_TRY(add_metrics(w, j));
+    if (!w->o->brief) RT_TRY(add_metrics(w, j));
     if (!labelled) return RT_OK;
+    if (w->o->brief && head->task != RT_TASK_CLASSES) return RT_OK;
     if (head->task != RT_TASK_REAL) RT_TRY(add_classes(w, j));
+    if (w->o->brief) return add_flips(w, j);
     RT_TRY(add_slices(w, j));
     if (w->o->find && head->task == RT_TASK_CLASSES) RT_TRY(add_found(w, j));
     if (w->o->find && head->task != RT_TASK_CLASSES)
@@ -447,7 +449,7 @@ rt_status rt_comparison_result(rt_comparison *c, const rt_comparison_options *o,
     cJSON_AddNumberToObject(j, "memory_bytes", rt_comparison_bytes(c));
     cJSON_AddItemToObject(j, "baseline", rt_side_to_json(&c->info[RT_BASELINE]));
     cJSON_AddItemToObject(j, "candidate", rt_side_to_json(&c->info[RT_CANDIDATE]));
-    say_of_sides(&w);
+    if (!o->brief) say_of_sides(&w);
     cJSON *heads = cJSON_AddArrayToObject(j, "heads");
     rt_status st = RT_OK;
     for (w.h = 0; w.h < c->heads && !st; w.h++) {

@@ -23,6 +23,7 @@ typedef struct {
     double confidence;
     uint64_t seed;
     int find;                          /* --find-slices */
+    int brief;                         /* of heads of classes per_class, of recall alone, and flips; nothing else */
     rt_source *rows;                   /* the data, for pictures of flipped rows; NULL: not at hand */
     const char *data;                  /* its digest: rows of sides made from other data have no pictures */
 } rt_comparison_options;

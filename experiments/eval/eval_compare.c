@@ -54,7 +54,8 @@ rt_status rt_eval_compare(rt_evaluation *v, cJSON *config)
                                .progress = v->progress,
                                .notes = cJSON_CreateArray()};
     rt_status st = rt_comparison_open(&p->comparison, &spec);
-    rt_comparison_options o = {p->confidence, p->seed, p->find, v->data.x, v->data.digest.hex};
+    rt_comparison_options o = {.confidence = p->confidence, .seed = p->seed, .find = p->find, .rows = v->data.x,
+                               .data = v->data.digest.hex};
     if (!st) st = rt_comparison_result(p->comparison, &o, spec.notes, &p->result);
     if (!st) add_notes(v, spec.notes);
     cJSON_Delete(spec.notes);

@@ -226,6 +226,8 @@ static cJSON *verdict_of(rt_gate_work *w, rt_status st)
     cJSON_AddItemToObject(r, "refused", cJSON_Duplicate(w->refused, 1));
     cJSON *limits = cJSON_AddArrayToObject(r, "limits");
     for (int i = 0; i < w->count; i++) cJSON_AddItemToArray(limits, describe(&w->found[i]));
+    cJSON *heads = cJSON_DetachItemFromObjectCaseSensitive(w->rows_told, "heads");
+    if (heads) cJSON_AddItemToObject(r, "heads", heads);
     if (w->speed) cJSON_AddItemToObject(r, "speed", w->speed);
     w->speed = NULL;
     if (cJSON_GetArraySize(w->stored)) cJSON_AddItemToObject(r, "stored_speeds", cJSON_Duplicate(w->stored, 1));
@@ -303,6 +305,7 @@ static void clean_up(rt_gate_work *w)
     cJSON_Delete(w->refused);
     cJSON_Delete(w->speed);
     cJSON_Delete(w->stored);
+    cJSON_Delete(w->rows_told);
     free(w->found);
     free(w);
 }

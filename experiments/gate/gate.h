@@ -17,6 +17,8 @@
  *   limits         [{name, metric, bound, limit, outcome; value, lo, hi: what is bounded, in the bad direction, and its
  *                  interval; baseline, candidate; n, b, c; p; method; reason; waiver; power}], where known; null is
  *                  "not defined", with the reason
+ *   heads          of candidate and baseline, by the first family of kernels: of each head of classes "per_class" (of
+ *                  recall) and "flips", as "comparison" of an evaluation has them
  *   power          of a limit: detects, the smallest true drop that is called a regression with a chance of 80 %;
  *                  undecided_if_unchanged, the chance of no verdict where nothing changed
  *   speed          noise (experiments/speed.h), and what was measured of both sides

@@ -270,15 +270,35 @@ static void look_at_anchor(rt_gate_work *w)
     tell_of_training(w, s);
 }
 
-/* Of the limits that are held against this side. */
-static rt_status compare(rt_gate_work *w, int with, const char *kernels)
+/* Classes and rows that flipped, with what such rows look like where the data is at hand. */
+static rt_status tell_of_rows(rt_gate_work *w, cJSON *data)
+{
+    rt_eval_data rows = {0};
+    rt_status st = RT_OK;
+    rt_comparison_options o = {.confidence = w->confidence, .seed = w->policy.seed, .brief = 1};
+    if (data) {
+        rt_cfg c = rt_cfg_begin(data, "data");
+        rt_eval_data_read(&c, &rows);
+        st = c.status;
+        int shown = !st && !rows.where.parts;          /* rows of several inputs have no look */
+        if (shown) st = rt_eval_data_open(&rows, data, NULL, 0, w->spec->device, w->spec->progress);
+        o.rows = rows.x;
+        o.data = rows.digest.hex;
+    }
+    if (!st) st = rt_comparison_result(w->comparison, &o, NULL, &w->rows_told);
+    rt_eval_data_close(&rows);
+    return st;
+}
+
+/* Of the limits that are held against this side. before: the comparison with another one, or NULL. */
+static rt_status compare(rt_gate_work *w, int with, const char *kernels, const rt_comparison *before)
 {
     cJSON *data = w->spec->data ? data_with_slices(w) : NULL;
     int first = !w->sides[with], count[RT_SIDES], any;
     const char *const *file[RT_SIDES] = {rt_gate_files(w->spec, with, &count[0]),
                                          rt_gate_files(w->spec, RT_CANDIDATE, &count[1])};
     rt_teacher_spec side[RT_SIDES] = {rt_teacher_of_files(file[0], count[0]), rt_teacher_of_files(file[1], count[1])};
-    rt_comparison_spec spec = {.side = {&side[RT_BASELINE], &side[RT_CANDIDATE]}, .data = data,
+    rt_comparison_spec spec = {.side = {&side[RT_BASELINE], &side[RT_CANDIDATE]}, .before = before, .data = data,
                                .common = w->spec->common, .device = w->spec->device, .progress = w->spec->progress,
                                .notes = first && with != RT_ANCHOR ? w->notes : NULL};
     rt_status st = rt_comparison_open(&w->comparison, &spec);
@@ -292,16 +312,21 @@ static rt_status compare(rt_gate_work *w, int with, const char *kernels)
         const rt_limit *l = &w->policy.limit[i];
         if (!l->cost && l->anchor == (with == RT_ANCHOR)) st = ask_limit(w, l, kernels);
     }
-    rt_comparison_close(w->comparison);
-    w->comparison = NULL;
+    if (!st && first && with != RT_ANCHOR) st = tell_of_rows(w, data);
     cJSON_Delete(data);
     return st && with == RT_ANCHOR ? rt_fail_in(st, "against the anchor") : st;
 }
 
 rt_status rt_gate_answers(rt_gate_work *w, const char *kernels)
 {
-    RT_TRY(compare(w, RT_BASELINE, kernels));
-    return w->policy.anchored ? compare(w, RT_ANCHOR, kernels) : RT_OK;
+    rt_status st = compare(w, RT_BASELINE, kernels, NULL);
+    rt_comparison *pair = w->comparison;
+    w->comparison = NULL;
+    if (!st && w->policy.anchored) st = compare(w, RT_ANCHOR, kernels, pair);
+    rt_comparison_close(w->comparison);
+    rt_comparison_close(pair);
+    w->comparison = NULL;
+    return st;
 }
 
 /* ---- costs ---- */

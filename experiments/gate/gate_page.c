@@ -1,11 +1,10 @@
-/* experiments/gate/gate_page.c - a verdict as one HTML file: the banner, then every limit with its interval, then what
- * it was measured on. */
+/* experiments/gate/gate_page.c - a verdict as one HTML file: the banner, then every limit with its interval, then
+ * classes and rows that flipped, then what it was measured on. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "experiments/gate/gate_parts.h"
-#include "experiments/report/report_parts.h"
 
 static const char *class_of(const char *outcome)
 {
@@ -48,74 +47,30 @@ static void put_why(rt_string *t, const cJSON *l)
     const cJSON *waiver = rt_member(l, "waiver");
     const char *const text[] = {rt_text(l, "reason"), rt_text(l, "method"), rt_text(l, "note")};
     int any = 0;
-    for (int i = 0; i < 3; i++) {
-        if (!*text[i]) continue;
-        rt_put(t, any++ ? "; " : "");
-        rt_put_html(t, text[i]);
-    }
+    for (int i = 0; i < 3; i++) if (*text[i]) rt_put(t, "%s%s", any++ ? "; " : "", text[i]);
     if (!waiver) return;
-    rt_put(t, "%swaived until ", any ? "; " : "");
-    rt_put_html(t, rt_text(waiver, "until"));
-    rt_put(t, ": ");
-    rt_put_html(t, rt_text(waiver, "reason"));
+    rt_put(t, "%swaived until %s: %s", any ? "; " : "", rt_text(waiver, "until"), rt_text(waiver, "reason"));
 }
 
-/* The end of a cell with what it is called, which narrow screens show in place of a heading. */
-static void end_cell(rt_string *t, const char *title) { rt_put(t, "<b>%s</b></td>", title); }
+static void put_outcome(rt_string *t, const cJSON *l) { rt_put(t, "%s", rt_gate_outcome(l)); }
+static const char *class_of_outcome(const cJSON *l) { return class_of(rt_gate_outcome(l)); }
 
 static void put_limits(rt_string *t, const cJSON *v)
 {
-    rt_put(t, "<table><tr><th>limit</th><th>verdict</th>");
-    for (int c = 0; c < RT_GATE_COLUMNS; c++) rt_put(t, "<th>%s</th>", rt_gate_columns[c].title);
-    rt_put(t, "<th></th></tr>\n");
+    enum { BEFORE = 2, ALL = BEFORE + RT_GATE_COLUMNS + 1 };
+    rt_table_column column[ALL] = {{"limit", rt_gate_put_title, NULL, 0, RT_CELL_TEXT, 0, NULL},
+                                   {"verdict", put_outcome, NULL, 0, RT_CELL_TEXT, 0, class_of_outcome}};
+    memcpy(column + BEFORE, rt_gate_columns, sizeof rt_gate_columns);
+    column[ALL - 1] = (rt_table_column){"", put_why, NULL, 0, RT_CELL_TEXT, 0, NULL};
+    rt_table_begin(t, RT_FORM_PAGE, column, ALL);
     for (int k = 0; k < RT_GATE_ORDERS; k++)
-        for (const cJSON *l = rt_gate_limits(v); l; l = l->next) {
-            const char *outcome = rt_gate_outcome(l);
-            if (strcmp(outcome, rt_gate_order[k])) continue;
-            char *title = rt_gate_title(l);
-            rt_put(t, "<tr><td>");
-            rt_put_html(t, title);
-            rt_put(t, "</td><td class=\"%s\">%s", class_of(outcome), outcome);
-            end_cell(t, "verdict");
-            for (int c = 0; c < RT_GATE_COLUMNS; c++) {
-                rt_put(t, "<td>");
-                size_t before = t->n;
-                rt_gate_columns[c].put(t, l);
-                if (t->n == before) rt_put(t, "-");
-                end_cell(t, rt_gate_columns[c].title);
-            }
-            rt_put(t, "<td class=\"x\">");
-            put_why(t, l);
-            rt_put(t, "</td></tr>\n");
-            free(title);
-        }
-    rt_put(t, "</table><p><small>A drop is baseline minus candidate in the bad direction; its interval [lo, hi] passes "
+        for (const cJSON *l = rt_gate_limits(v); l; l = l->next)
+            if (!strcmp(rt_gate_outcome(l), rt_gate_order[k])) rt_table_row(t, RT_FORM_PAGE, column, ALL, l);
+    rt_table_end(t, RT_FORM_PAGE);
+    rt_put(t, "<p><small>A drop is baseline minus candidate in the bad direction; its interval [lo, hi] passes "
               "where hi is within the limit, is a regression where lo is beyond it, and else decides nothing. b: rows "
-              "that the baseline alone has right, c: the candidate alone. Classes, slices and rows that flipped: "
-              "retort eval.</small></p>\n");
-}
-
-static void put_power(rt_string *t, const cJSON *v)
-{
-    int any = 0;
-    for (const cJSON *l = rt_gate_limits(v); l; l = l->next) {
-        const cJSON *p = rt_member(l, "power");
-        if (!p) continue;
-        if (!any++)
-            rt_put(t,
-                   "<h2>What these rows can show</h2><table><tr><th>limit</th><th>smallest drop found with 80 %%</th>"
-                   "<th>undecided where nothing changed</th></tr>\n");
-        char *title = rt_gate_title(l);
-        rt_put(t, "<tr><td>");
-        rt_put_html(t, title);
-        free(title);
-        rt_put(t, "</td><td>%.4g", rt_number(p, "detects"));
-        end_cell(t, "smallest drop found with 80 %");
-        rt_put(t, "<td>%.0f %%", 100 * rt_number(p, "undecided_if_unchanged"));
-        end_cell(t, "undecided where nothing changed");
-        rt_put(t, "</tr>\n");
-    }
-    if (any) rt_put(t, "</table>\n");
+              "that the baseline alone has right, c: the candidate alone. Slices and confusion: retort eval.</small>"
+              "</p>\n");
 }
 
 /* Noise, and what is apart from the rounds: starts of new processes. */
@@ -156,7 +111,8 @@ void rt_gate_page(rt_string *t, const cJSON *v)
     put_lines(t, rt_member(v, "refused"), "<b>Not comparable:</b> ");
     put_limits(t, v);
     put_lines(t, rt_member(v, "notes"), "");
-    put_power(t, v);
+    rt_gate_put_power(t, RT_FORM_PAGE, v, "<h2>What these rows can show</h2>", "");
+    rt_put_heads_page(t, rt_member(v, "heads"), "verdict.json");
     put_speed(t, v);
     rt_put(t, "<h2>Sides</h2><dl>");
     for (int i = 0; i < RT_GATE_SIDES; i++)

@@ -8,6 +8,7 @@
 #include "experiments/gate/gate.h"
 #include "experiments/registry/registry_looks.h"
 #include "experiments/gate/verdict.h"
+#include "experiments/report/report_parts.h"
 
 /* The anchor takes the baseline's place where a limit is held against it. */
 enum { RT_ANCHOR = RT_SIDES, RT_GATE_SIDES };
@@ -26,7 +27,8 @@ typedef struct {
     double alpha;                      /* what this look spends; NAN: nothing is spent */
     rt_finding *found;
     int count, room;
-    rt_comparison *comparison;
+    rt_comparison *comparison;         /* that limits are asked of now */
+    cJSON *rows_told;                  /* classes and rows that flipped, of candidate and baseline */
     char sha256[RT_GATE_SIDES][72];    /* "sha256:..." of a side's first file */
     cJSON *notes, *refused, *sides[RT_GATE_SIDES], *speed, *stored;
     double rows;
@@ -80,14 +82,14 @@ extern const char *const rt_gate_order[RT_GATE_ORDERS];
 const cJSON *rt_gate_limits(const cJSON *verdict);         /* the first; NULL */
 const char *rt_gate_outcome(const cJSON *limit);
 char *rt_gate_title(const cJSON *limit);                   /* "accuracy [avx2]" as plain text; the caller frees */
-/* Columns of the table of limits, in Markdown and on the page. number: set to the right. */
-typedef struct {
-    const char *title;
-    void (*put)(rt_string *, const cJSON *limit);
-    int number;
-} rt_gate_column;
+/* Columns of the table of limits, in Markdown and on the page. */
 enum { RT_GATE_COLUMNS = 7 };
-extern const rt_gate_column rt_gate_columns[RT_GATE_COLUMNS];
+extern const rt_table_column rt_gate_columns[RT_GATE_COLUMNS];
+/* The limit's title, as plain text. */
+void rt_gate_put_title(rt_string *, const cJSON *limit);
+/* What the rows can show of each limit, as a table; nothing where nothing is known. before, behind: what stands around
+ * it then. */
+void rt_gate_put_power(rt_string *, rt_form, const cJSON *verdict, const char *before, const char *behind);
 /* "3 regressions, 1 undecided, 12 pass" */
 void rt_gate_put_counts(rt_string *, const cJSON *verdict);
 /* "v2 (...) against v1 (...) and the anchor v0 (...)", names by `put` */

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "experiments/gate/gate_parts.h"
-#include "experiments/report/report_parts.h"
 
 /* ---- one limit ---- */
 
@@ -214,16 +213,18 @@ static void put_flips(rt_string *t, const cJSON *l)
     if (rt_member(l, "b")) rt_put(t, "%.0f, %.0f", rt_number(l, "b"), rt_number(l, "c"));
 }
 
-const rt_gate_column rt_gate_columns[RT_GATE_COLUMNS] = {
-    {"baseline", put_baseline, 1}, {"candidate", put_candidate, 1}, {"drop, value or ratio", rt_gate_put_value, 1},
-    {"interval", rt_gate_put_interval, 0}, {"bound", rt_gate_put_bound, 0}, {"n", put_rows, 1}, {"b, c", put_flips, 1}};
+#define NUMBER(title, put) {title, put, NULL, 0, RT_CELL_NUMBER, 0, NULL}
+const rt_table_column rt_gate_columns[RT_GATE_COLUMNS] = {
+    NUMBER("baseline", put_baseline), NUMBER("candidate", put_candidate),
+    NUMBER("drop, value or ratio", rt_gate_put_value), NUMBER("interval", rt_gate_put_interval),
+    NUMBER("bound", rt_gate_put_bound), NUMBER("n", put_rows), NUMBER("b, c", put_flips)};
 
 static void put_table(rt_string *t, const cJSON *v, int from, int to)
 {
     rt_put(t, "| verdict | limit |");
     for (int c = 0; c < RT_GATE_COLUMNS; c++) rt_put(t, " %s |", rt_gate_columns[c].title);
     rt_put(t, "\n|---|---|");
-    for (int c = 0; c < RT_GATE_COLUMNS; c++) rt_put(t, rt_gate_columns[c].number ? "---:|" : "---|");
+    for (int c = 0; c < RT_GATE_COLUMNS; c++) rt_put(t, "---:|");
     rt_put(t, "\n");
     for (int k = from; k < to; k++)
         for (const cJSON *l = rt_gate_limits(v); l; l = l->next) {
@@ -259,22 +260,36 @@ static void put_reasons(rt_string *t, const cJSON *v)
     }
 }
 
-static void put_power(rt_string *t, const cJSON *v)
+static void put_detects(rt_string *t, const cJSON *power) { rt_put(t, "%.4g", rt_number(power, "detects")); }
+static void put_undecided(rt_string *t, const cJSON *power)
+{ rt_put(t, "%.0f %%", 100 * rt_number(power, "undecided_if_unchanged")); }
+
+void rt_gate_put_title(rt_string *t, const cJSON *l)
 {
+    char *title = rt_gate_title(l);
+    rt_put(t, "%s", title ? title : "");
+    free(title);
+}
+
+void rt_gate_put_power(rt_string *t, rt_form form, const cJSON *v, const char *before, const char *behind)
+{
+    static const rt_table_column columns[] = {
+        {"limit", rt_gate_put_title, NULL, 0, RT_CELL_TEXT, 0, NULL},
+        {"smallest drop found with 80 %", put_detects, "power", 0, RT_CELL_NUMBER, 0, NULL},
+        {"undecided where nothing changed", put_undecided, "power", 0, RT_CELL_NUMBER, 0, NULL}};
+    enum { COLUMNS = sizeof columns / sizeof *columns };
     int any = 0;
     for (const cJSON *l = rt_gate_limits(v); l; l = l->next) {
-        const cJSON *p = rt_member(l, "power");
-        if (!p) continue;
-        if (!any++)
-            rt_put(
-                t,
-                "\n<details><summary>What these rows can show</summary>\n\n| limit | smallest drop found with 80 %% | "
-                "undecided where nothing changed |\n|---|---:|---:|\n");
-        rt_put(t, "| ");
-        rt_put_markdown(t, rt_text(l, "name"));
-        rt_put(t, " | %.4g | %.0f %% |\n", rt_number(p, "detects"), 100 * rt_number(p, "undecided_if_unchanged"));
+        if (!rt_member(l, "power")) continue;
+        if (!any++) {
+            rt_put(t, "%s", before);
+            rt_table_begin(t, form, columns, COLUMNS);
+        }
+        rt_table_row(t, form, columns, COLUMNS, l);
     }
-    if (any) rt_put(t, "\n</details>\n");
+    if (!any) return;
+    rt_table_end(t, form);
+    rt_put(t, "%s", behind);
 }
 
 char *rt_gate_markdown(const cJSON *v)
@@ -306,7 +321,8 @@ char *rt_gate_markdown(const cJSON *v)
         put_table(&t, v, PASS_AT, RT_GATE_ORDERS);
         rt_put(&t, "\n</details>\n");
     }
-    put_power(&t, v);
+    rt_gate_put_power(&t, RT_FORM_MARKDOWN, v, "\n<details><summary>What these rows can show</summary>\n\n",
+                      "\n</details>\n");
     for (const cJSON *n = rt_member(v, "notes")->child; n; n = n->next) {
         rt_put(&t, "\n");
         rt_put_markdown(&t, n->valuestring);

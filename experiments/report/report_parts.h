@@ -53,13 +53,35 @@ double rt_report_parameters(const cJSON *model),
 /* Whom the others are compared with, as a sentence in plain text. */
 void rt_put_reference(rt_string *, const cJSON *evaluation);
 
-/* "comparison", a baseline and a candidate; nothing where there is none. */
-void rt_put_pair_plain(rt_string *, const cJSON *evaluation);
-void rt_put_pair_markdown(rt_string *, const cJSON *evaluation);
+/* For a terminal, Markdown, or a page. */
+typedef enum { RT_FORM_PLAIN, RT_FORM_MARKDOWN, RT_FORM_PAGE } rt_form;
+/* Text of others, inert in this form. */
+void rt_put_as(rt_string *, rt_form, const char *text);
+
+/* A column of a table of JSON objects, the same values in every form. */
+enum { RT_NOT_PLAIN = 1, RT_NOT_MARKDOWN = 2, RT_NOT_PAGE = 4 };
+typedef struct {
+    const char *title;                 /* "": what is to be said beside the others; the last */
+    void (*put)(rt_string *, const cJSON *);       /* as plain text; nothing of a number: "-" */
+    const char *of;                    /* the member of the row that put and class are given; NULL: the row */
+    int width;                         /* on a terminal; below 0: from the left */
+    enum { RT_CELL_NUMBER, RT_CELL_TEXT } kind;    /* a number is ours; a text may be others', and is made inert */
+    unsigned where;                    /* RT_NOT_...: forms that leave it out */
+    const char *(*class)(const cJSON *);           /* of the page's style; "": none */
+} rt_table_column;
+void rt_table_begin(rt_string *, rt_form, const rt_table_column *, int columns);
+void rt_table_row(rt_string *, rt_form, const rt_table_column *, int columns, const cJSON *row);
+void rt_table_end(rt_string *, rt_form);
+
+/* "comparison", a baseline and a candidate, on a terminal and in Markdown; nothing where there is none. */
+void rt_put_pair(rt_string *, rt_form, const cJSON *evaluation);
 /* On a page: what is first, the verdict with the deltas and their intervals beneath it; and the rest. */
 void rt_put_pair_title(rt_string *, const cJSON *evaluation);
 void rt_put_pair_banner(rt_string *, const cJSON *evaluation);
 void rt_put_pair_page(rt_string *, const cJSON *evaluation);
+/* Of heads (an array) classes by their drop of recall and rows that flipped, on a page; what there is. from: the file
+ * that has all of them. */
+void rt_put_heads_page(rt_string *, const cJSON *heads, const char *from);
 /* A side of a comparison or of a verdict, as an entry of a list of definitions. */
 void rt_put_side_page(rt_string *, const char *role, const cJSON *side);
 /* PATH=VALUE of each setting, as words of a shell's command; an object whose keys are names of users stands whole. */

@@ -265,7 +265,7 @@ char *rt_report_table(const cJSON *e)
     if (views > 1) put_terminal(&t, &whole, RT_COST);
     rt_report_views_free(view, views);
     if (views && rt_member(e, "comparison")) rt_put(&t, "\n");
-    rt_put_pair_plain(&t, e);
+    rt_put_pair(&t, RT_FORM_PLAIN, e);
     rt_put_reference(&line, e);
     if (line.p) {
         rt_put_plain(&t, line.p);
@@ -345,7 +345,7 @@ void rt_report_markdown(rt_string *t, const cJSON *e)
         put_markdown_table(t, &whole, RT_COST);
     }
     rt_report_views_free(view, views);
-    rt_put_pair_markdown(t, e);
+    rt_put_pair(t, RT_FORM_MARKDOWN, e);
     for (const cJSON *n = first(e, "notes"); n; n = n->next) {
         rt_put(t, "\n");
         rt_put_markdown(t, cJSON_GetStringValue(n));

@@ -102,17 +102,20 @@ expect 0 "" "$retort" import six.csv --out six.h5
 expect 2 "layer 'outer' (call) has no gradient" "$retort" explain "$root/tests/onnx/samples/einsum.onnx" --data six.h5 --out x
 expect 0 "1 rows explained" "$retort" explain "$root/tests/onnx/samples/einsum.onnx" --data six.h5 --out six --method occlusion
 
-# Several inputs, by their names.
-cat > two.json <<'X'
-{"model": {"classes": 2, "inputs": {"left": {"shape": [2]}, "right": {"shape": [2]}},
-   "layers": [{"op": "dense", "out": 6, "name": "l", "inputs": ["left"]}, {"op": "dense", "out": 6, "name": "r", "inputs": ["right"]},
-              {"op": "concat", "inputs": ["l", "r"]}, {"op": "relu"}, {"op": "dense", "out": 2}]},
- "data": {"source": "rows.h5", "x": {"left": {"source": "l.h5", "set": "x"}, "right": {"source": "r.h5", "set": "x"}}, "validation": 0}, "train": {"epochs": 1}}
+# Several inputs, by their names: a part for each number of each.
+cut -d, -f1,2,5 rows.csv > l.csv && cut -d, -f3,4 rows.csv > r.csv
+"$retort" import l.csv --label kind --out l.h5 --quiet > /dev/null && "$retort" import r.csv --out r.h5 --quiet > /dev/null || fail "import of both"
+x='{"left": "x", "right": {"source": "r.h5", "set": "x"}}'
+cat > two.json <<X
+{"model": {"classes": 2, "inputs": [{"name": "left", "shape": [2]}, {"name": "right", "shape": [2]}],
+   "layers": [{"op": "dense", "out": 6, "name": "l", "from": "left"}, {"op": "dense", "out": 6, "name": "r", "from": "right"},
+              {"op": "concat", "from": ["l", "r"]}, {"op": "relu"}, {"op": "dense", "out": 2}]},
+ "data": {"source": "l.h5", "x": $x, "validation": 0}, "train": {"epochs": 20, "batch": 32}}
 X
-for side in l r; do
-    cut -d, -f$([ $side = l ] && echo 1,2 || echo 3,4) rows.csv > $side.csv
-    expect 0 "" "$retort" import $side.csv --out $side.h5
-done
+expect 0 "" "$retort" train two.json --out two
+expect 0 "rows explained" "$retort" explain two/model.h5 --data l.h5 --rows 0:50 --out of_two "data.x=$x"
+awk -F, 'NR > 1 { n++; d = $9 + $10 + $11 + $12 - ($5 - $6) - $7; for (k = 9; k <= 12; k++) s[k] += $k < 0 ? -$k : $k; if (NF != 12 || d > 1e-4 || d < -1e-4) exit 1 }
+    END { exit !(n == 50 && s[9] > s[10] && s[10] > s[11]) }' of_two/attributions.csv || fail "two inputs: $(head -3 of_two/attributions.csv)"
 
 # A step of an experiment.
 printf '{"name": "e", "out": "steps", "steps": [{"name": "why", "do": "explain", "with": {"model": "T/model.h5", "against": "S/model.h5",

@@ -32,6 +32,26 @@ head -n 1 fail/gate.md | grep -qx -- '<!-- retort-gate -->' || fail "no marker f
 ! command -v xmllint > /dev/null || xmllint --noout fail/junit.xml || fail "junit.xml"
 ! command -v xmllint > /dev/null || xmllint --html --noout fail/gate.html || fail "gate.html"
 sed 's/<h1>/\n&/' fail/gate.html | grep -q '^<h1>bad (.*) against good (.*)</h1><p class="sum bad">REGRESSION: [0-9]* regressions*' || fail "the page does not begin with the verdict"
+grep -q '<h3>Classes, by drop of recall</h3>' fail/gate.html && grep -q '<h3>Rows that flipped</h3>' fail/gate.html || fail "the page has no classes or flips"
+# The same rows flip as in an evaluation of both, and classes lose as much recall.
+expect 0 "" "$retort" eval --baseline good/model.h5 --candidate bad/model.h5 $rows --out ev eval.speed=false --quiet
+for what in flips_counted '"row"' '"flip"' '"values"' '_confidence"' '"class":[[:space:]]*[0-9]'; do
+    grep "$what" fail/verdict.json | tr -d '\t,' > a.txt
+    sed -n '/"comparison":/,$p' ev/evaluation.json | grep "$what" | tr -d '\t,' > b.txt
+    [ -s a.txt ] && cmp -s a.txt b.txt || fail "$what: a verdict and an evaluation differ: $(diff a.txt b.txt | head -4)"
+done
+# Rows of several inputs have no look.
+cut -d, -f1-32,65 band.csv > l.csv && cut -d, -f33-64 band.csv > r.csv
+"$retort" import l.csv --label -1 --out l.h5 --quiet > /dev/null && "$retort" import r.csv --out r.h5 --quiet > /dev/null || fail "import of both"
+x='{"left": "x", "right": {"source": "r.h5", "set": "x"}}'
+cat > two.json <<Y
+{"model": {"classes": 3, "inputs": [{"name": "left", "shape": [32]}, {"name": "right", "shape": [32]}], "layers": [{"op": "concat", "from": ["left", "right"]}, {"op": "dense", "out": 3}]},
+ "data": {"source": "l.h5", "rows": "0:1000", "validation": 0, "x": $x}, "train": {"epochs": 3, "batch": 32}}
+Y
+"$retort" train two.json --out two1 --quiet > /dev/null && "$retort" train two.json --out two2 --quiet train.epochs=1 train.lr=1e-5 > /dev/null || fail "train of two inputs"
+"$retort" gate --baseline two1/model.h5 --candidate two2/model.h5 --policy p.json --data l.h5 --rows 1000: --quiet --out two "data.x=$x" > out.txt 2> err.txt
+code=$?
+case $code in 0|1|6) grep -q "Rows that flipped" two/gate.html || fail "no flips of two inputs: $(cat out.txt)" ;; *) fail "a gate of two inputs: $code, $(cat err.txt)" ;; esac
 command=$(sed -n 's/.*"command":[[:space:]]*"\(retort gate .*\)",$/\1/p' fail/verdict.json | sed 's/\\"/"/g')
 eval "\"\$retort\" ${command#retort }" --quiet > out.txt 2> err.txt
 [ $? -eq 1 ] || fail "the command of the verdict: $command: $(cat err.txt)"

@@ -5,6 +5,7 @@
 
 #include "data/h5.h"
 #include "engine/device.h"
+#include "experiments/eval/comparison.h"
 #include "experiments/eval/evaluator.h"
 #include "experiments/report/report.h"
 #include "experiments/report/report_parts.h"
@@ -345,10 +346,63 @@ static void single_beside_two(void **state)
     cJSON_Delete(e);
 }
 
+static rt_comparison *pair_of(const char *a, const char *b, const rt_comparison *before)
+{
+    char text[300];
+    const char *first = at(a), *second = at(b);
+    rt_teacher_spec side[RT_SIDES] = {rt_teacher_of_files(&first, 1), rt_teacher_of_files(&second, 1)};
+    rt_comparison *c;
+    cJSON *data;
+    snprintf(text, sizeof text, "{\"source\": \"%s\"}", at("both.h5"));
+    check_ok(rt_json_parse(&data, text, strlen(text), "test"));
+    rt_comparison_spec spec = {.side = {&side[0], &side[1]}, .before = before, .data = data, .device = device};
+    check_ok(rt_comparison_open(&c, &spec));
+    cJSON_Delete(data);
+    return c;
+}
+
+static void check_candidate(rt_comparison *c, rt_comparison *want, const char *head, const char *metric)
+{
+    rt_comparison *of[2] = {c, want};
+    rt_delta d[2];
+    for (int i = 0; i < 2; i++) {
+        rt_question q = {.metric = rt_paired_metric_find(RT_TASK_COUNT, metric), .class = -1, .confidence = 0.95,
+                         .head = rt_comparison_head(of[i], head)};
+        check_ok(rt_comparison_ask(of[i], &q, &d[i]));
+        assert_int_equal(d[i].status, RT_MEASURED);
+    }
+    check_close(metric, d[0].baseline, d[1].baseline, 0, 0);
+    check_close(metric, d[0].candidate, d[1].candidate, 0, 0);
+    check_close(metric, d[0].lo, d[1].lo, 0, 0);
+    assert_string_equal(rt_comparison_side(c, 1)->model, rt_comparison_side(want, 1)->model);
+}
+
+/* A candidate is asked once for two baselines: the second comparison does not need its file. Where it was asked about
+ * fewer heads than the second one has, it is asked again. */
+static void asked_once(void **state)
+{
+    (void)state;
+    part p[2] = {{"tags", &element_reference[7], 0}, {"size", &element_reference[9], 0}};
+    write_identity("again.h5", p, 2, 1.5f, 0.1f);
+    rt_comparison *of_size = pair_of("size-model.h5", "again.h5", NULL);
+    rt_comparison *of_both = pair_of("both-model.h5", "again.h5", NULL);
+    rt_comparison *more = pair_of("both-model.h5", "again.h5", of_size);
+    check_candidate(more, of_both, "tags", "micro_f1");
+    check_candidate(more, of_both, "size", "rmse");
+    rt_comparison_close(more);
+    unlink(at("again.h5"));
+    rt_comparison *fewer = pair_of("size-model.h5", "again.h5", of_both);
+    check_candidate(fewer, of_size, "size", "rmse");
+    rt_comparison_close(fewer);
+    rt_comparison_close(of_size);
+    rt_comparison_close(of_both);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(single_heads), cmocka_unit_test(two_heads),
                                        cmocka_unit_test(unnamed_columns), cmocka_unit_test(lacks_a_head),
-                                       cmocka_unit_test(lacks_a_head_of_classes), cmocka_unit_test(single_beside_two)};
+                                       cmocka_unit_test(lacks_a_head_of_classes), cmocka_unit_test(single_beside_two),
+                                       cmocka_unit_test(asked_once)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -30,6 +30,15 @@ static cJSON *verdict(const char *text, const char *mode)
     cJSON *v = cJSON_Parse(form);
     assert_non_null(v);
     cJSON_AddStringToObject(v, "mode", mode);
+    cJSON *head = cJSON_Parse(
+        "{\"task\": \"classes\", \"per_class\": [{\"rows\": 71, \"recall\": {\"baseline\": 0.25, \"candidate\": 0.125,"
+        " \"drop\": 0.125, \"lo\": 0.0625, \"hi\": 0.1875}}], \"flips_counted\": 1, \"flips\": [{\"flip\":"
+        " \"negative\", \"baseline_confidence\": 0.75, \"candidate_confidence\": 0.5}]}");
+    assert_non_null(head);
+    static const char *const named[] = {"id", "truth", "baseline", "candidate"};
+    for (int i = 0; i < 4; i++) cJSON_AddStringToObject(cJSON_GetObjectItem(head, "flips")->child, named[i], text);
+    cJSON_AddStringToObject(cJSON_GetObjectItem(head, "per_class")->child, "name", text);
+    cJSON_AddItemToArray(cJSON_AddArrayToObject(v, "heads"), head);
     cJSON *policy = cJSON_AddObjectToObject(v, "policy"), *machine = cJSON_AddObjectToObject(v, "machine");
     cJSON_AddStringToObject(policy, "note", text);
     cJSON_AddStringToObject(v, "command", text);
@@ -230,7 +239,11 @@ static void says(void **state)
     assert_int_equal(strncmp(banner, first, sizeof first - 1), 0);
     static const char *const cells[] = {"<td class=\"bad\">regression<b>", "0.915<b>baseline", "0.9013<b>candidate",
                                         "0.0137<b>", "[0.0101, 0.0173]<b>", "max_drop 0.005<b>", "10000<b>n",
-                                        "300, 163<b>", "<td>0.011<b>", "<td>38 %<b>"};
+                                        "300, 163<b>", "<td>0.011<b>", "<td>38 %<b>",
+                                        "<td>six</td><td>71<b>rows</b></td><td>0.2500<b>recall, baseline</b></td>"
+                                        "<td>0.1250<b>recall, candidate</b></td><td class=\"bad\">0.1250<b>drop</b>"
+                                        "</td><td>0.0625 to 0.1875<b>interval</b></td></tr>",
+                                        "<div>baseline six 0.75</div><div>candidate six 0.50</div>"};
     for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
         if (!strstr(page, cells[i])) fail_msg("not on the page: %s", cells[i]);
     assert_non_null(strstr(page, "waived until 2027-01-31: six"));

@@ -6,6 +6,7 @@
 
 #include "engine/clock.h"
 #include "experiments/report/report.h"
+#include "experiments/report/report_parts.h"
 #include "tests/experiments/evaluator_models.h"
 
 /* What each column shows, told apart from the report's own table. */
@@ -304,6 +305,78 @@ static void places(void **state)
     check_ok(run_into(at("own"), 0));
 }
 
+/* A baseline and a candidate whose numbers all differ: each form shows each where it belongs. */
+static void pair_forms(void **state)
+{
+    static const char form[] =
+        "{\"comparison\": {\"confidence\": 0.9, \"rows\": 640, \"baseline\": {\"name\": \"old\"}, \"candidate\": "
+        "{\"name\": \"new\"}, \"heads\": [{\"name\": \"y\", \"task\": \"classes\", \"metrics\": [{\"metric\": "
+        "\"accuracy\", \"status\": \"measured\", \"baseline\": 0.81, \"candidate\": 0.72, \"drop\": 0.09, \"lo\": "
+        "0.05, \"hi\": 0.13, \"p\": 0.002, \"b\": 70, \"c\": 12, \"method\": \"a score\"}, {\"metric\": \"nll\", "
+        "\"status\": \"measured\", \"baseline\": 0.61, \"candidate\": 0.52, \"drop\": -0.09, \"lo\": -0.13, \"hi\": "
+        "-0.05, \"p\": 0.003}, {\"metric\": \"ece\", \"status\": \"measured\", \"baseline\": 0.11, \"candidate\": "
+        "0.12, \"drop\": 0.01, \"lo\": -0.02, \"hi\": 0.03, \"p\": 0.4}, {\"metric\": \"auc\", \"status\": "
+        "\"undefined\", \"reason\": \"one class\"}], \"per_class\": [{\"name\": \"cat\", \"rows\": 33, \"recall\": "
+        "{\"baseline\": 0.41, \"candidate\": 0.31, \"drop\": 0.1, \"lo\": 0.04, \"hi\": 0.16}, \"precision\": "
+        "{\"drop\": 0.21}, \"f1\": {\"drop\": 0.15}}], \"confusion_difference\": {\"pairs\": [{\"truth\": \"cat\", "
+        "\"answer\": \"dog\", \"baseline\": 4, \"candidate\": 9}]}, \"slices_compared\": 17, \"slices\": "
+        "[{\"metric\": \"accuracy\", \"column\": \"country\", \"value\": \"DE\", \"n\": 55, \"baseline\": 0.62, "
+        "\"candidate\": 0.6, \"drop\": 0.02, \"lo\": -0.01, \"hi\": 0.06, \"p_worse\": 0.1, \"p_worse_holm\": "
+        "0.7}], \"found\": [{\"slice\": [\"a = 1\", \"b = 2\"], \"rows\": 90, \"searched\": {\"n\": 44, \"drop\": "
+        "0.3}, \"confirmed\": {\"n\": 46, \"baseline\": 0.92, \"candidate\": 0.7, \"drop\": 0.22, \"lo\": 0.12, "
+        "\"hi\": 0.33}, \"p_worse\": 0.0001, \"p_worse_holm\": 0.0004}], \"flips_counted\": 82, \"flips\": "
+        "[{\"id\": \"r7\", \"flip\": \"negative\", \"truth\": \"cat\", \"baseline\": \"cat\", \"candidate\": "
+        "\"dog\", \"baseline_confidence\": 0.66, \"candidate_confidence\": 0.77, \"values\": [3, 0.5]}]}]}}";
+    static const char *const plain[] = {
+        "baseline old, candidate new: 640 rows; drop: baseline minus candidate in the bad direction, 90 % interval\n",
+        "\naccuracy              0.8100    0.7200    0.0900       0.0500 to 0.1300   70 : 12 worse\n",
+        "\nnll                   0.6100    0.5200   -0.0900     -0.1300 to -0.0500         - better\n",
+        "\nece                   0.1100    0.1200    0.0100      -0.0200 to 0.0300         - not told apart\n",
+        "\nworse on a = 1 and b = 2: 90 rows, drop 0.2200 (0.1200 to 0.3300), p 0.0004 (Holm)\n"};
+    static const char *const marked[] = {
+        "\nBaseline old, candidate new: 640 rows; ",
+        "\n| accuracy | 0.8100 | 0.7200 | 0.0900 | 0.0500 to 0.1300 | 0.002 | 70 : 12 | worse |\n",
+        "\n| auc | - | - | - | - | - | - | one class |\n", "drop 0.2200 (0.1200 to 0.3300), p 0.0004 (Holm)\n"};
+    static const char *const page[] = {
+        "<p class=\"sum bad\">accuracy 0.8100 &rarr; 0.7200, drop 0.0900 (0.0500 to 0.1300): the candidate is "
+        "worse</p>",
+        "<tr><td>accuracy</td><td>0.8100<b>baseline</b></td><td>0.7200<b>candidate</b></td><td "
+        "class=\"bad\">0.0900<b>drop</b></td><td>0.0500 to 0.1300<b>interval</b></td><td>0.002<b>p of no "
+        "drop</b></td><td>70 : 12<b>b : c</b></td><td>a score<b>method</b></td><td class=\"x\">worse</td></tr>",
+        "<td class=\"good\">-0.0900<b>drop</b></td>",
+        "intervals are of 90 %.",
+        "<tr><td>cat</td><td>33<b>rows</b></td><td>0.4100<b>recall, baseline</b></td><td>0.3100<b>recall, "
+        "candidate</b></td><td class=\"bad\">0.1000<b>drop</b></td><td>0.0400 to "
+        "0.1600<b>interval</b></td><td>0.2100<b>drop of precision</b></td><td>0.1500<b>drop of F1</b></td></tr>",
+        "<tr><td>cat</td><td>dog<b>answered with</b></td><td>4<b>baseline</b></td><td>9<b>candidate</b></td><td "
+        "class=\"bad\">+5<b>difference</b></td></tr>",
+        "<tr><td>country = DE</td><td>55<b>rows</b></td><td>0.6200<b>baseline</b></td><td>0.6000<b>candidate</b></td"
+        "><td>0.0200<b>drop</b></td><td>-0.0100 to 0.0600<b>interval</b></td><td>0.7<b>p (Holm)</b></td></tr>",
+        "<tr><td>a = 1 and b = 2</td><td>46<b>rows</b></td><td>0.9200<b>baseline</b></td><td>0.7000<b>candidate</b><"
+        "/td><td class=\"bad\">0.2200<b>drop</b></td><td>0.1200 to 0.3300<b>interval</b></td><td>0.0004<b>p "
+        "(Holm)</b></td>",
+        "1 of 82: first",
+        "<code>3 0.5</code>",
+        "<div>truth <b>cat</b></div><div>baseline cat 0.66</div><div>candidate dog 0.77</div><small>r7</small>"};
+    (void)state;
+    cJSON *e = cJSON_Parse(form);
+    assert_non_null(e);
+    rt_string text[3] = {{0}};
+    rt_put_pair(&text[0], RT_FORM_PLAIN, e);
+    rt_put_pair(&text[1], RT_FORM_MARKDOWN, e);
+    rt_put_pair_banner(&text[2], e);
+    rt_put_pair_page(&text[2], e);
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        if (!strstr(text[0].p, plain[i])) fail_msg("not on the terminal: %s\n%s", plain[i], text[0].p);
+    for (size_t i = 0; i < sizeof marked / sizeof *marked; i++)
+        if (!strstr(text[1].p, marked[i])) fail_msg("not in Markdown: %s\n%s", marked[i], text[1].p);
+    for (size_t i = 0; i < sizeof page / sizeof *page; i++)
+        if (!strstr(text[2].p, page[i])) fail_msg("not on the page: %s\n%s", page[i], text[2].p);
+    assert_null(strstr(text[0].p, "auc"));             /* what is not defined is left out there */
+    for (int i = 0; i < 3; i++) free(text[i].p);
+    cJSON_Delete(e);
+}
+
 /* User text stays text in every form. */
 static void hostile_names(void **state)
 {
@@ -327,6 +400,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(forms), cmocka_unit_test(keeps_foreign_files),
                                        cmocka_unit_test(replaces_its_own), cmocka_unit_test(places),
-                                       cmocka_unit_test(hostile_names)};
+                                       cmocka_unit_test(pair_forms), cmocka_unit_test(hostile_names)};
     return cmocka_run_group_tests(tests, make_models, remove_test_folder);
 }
