@@ -1,23 +1,21 @@
-/* engine/cuda/columns.cu - sums over the rows of (rows, n), one launch each: of x, of moments, of what the backward
- * pass of norms needs. Columns lie side by side in a row, so neighbouring threads read neighbouring columns.
+/* engine/cuda/columns.cu - sums over the rows of (rows, n), one launch each: of x, of what the backward pass of norms
+ * within a row needs; those of batch norm are in batch_norm.cu. Columns lie side by side in a row, so neighbouring
+ * threads read neighbouring columns.
  *
  * A thread adds a few rows in float, then goes on in double; rows in flight are added in a tree, blocks in order by the
- * last that ends. The order depends on rows and n alone. Moments are about the first value that a thread meets, and are
- * brought to the first row's in double: nothing cancels where the mean is far from 0. */
+ * last that ends. The order depends on rows and n alone. */
 #include "engine/cuda/device_code.h"
 
 #include "engine/cuda/cuda_norms.h"
 
 enum { THREADS = RT_COLUMN_THREADS, AT_ONCE = 4 };
-enum { SUM, MOMENTS, BATCH_BACK, ROW_BACK };
-enum { RELU = 1, RELU6 = 2 };
+enum { SUM, ROW_BACK };
 
 struct column_job {
     const float *x, *dy;
     float *sum;                                   /* SUM; of ROW_BACK: dgamma */
     float *sum2;                                  /* ROW_BACK: dbeta */
     int add, add2;
-    rt_batch_norm bn;
     rt_row_norm row;
 };
 
@@ -31,136 +29,58 @@ template <int V> RT_DEVICE void load(float (&v)[V], const float *from)
     }
 }
 
-/* What a thread adds: V columns, from one row after the other. */
-template <int MODE, int V> struct column_walk {
-    float k[V], scale[V], shift[V];               /* MOMENTS: k is subtracted; BATCH_BACK: mean, scale, shift */
-
-    __device__ __forceinline__ void begin(const rt_columns &g, const column_job &j, size_t row, size_t end, int col)
-    {
-        if constexpr (MODE == MOMENTS) {
-            for (int v = 0; v < V; v++) k[v] = 0;
-            if (row < end) load<V>(k, j.x + row * (size_t)g.n + col);
-        }
-        if constexpr (MODE == BATCH_BACK) {
-            const float *c = j.bn.coefficient + col;
-            load<V>(k, c + (size_t)RT_BN_MEAN * g.n);
-            load<V>(scale, c + (size_t)RT_BN_SCALE * g.n);
-            load<V>(shift, c + (size_t)RT_BN_SHIFT * g.n);
+/* Adds what row `row` has in V columns. */
+template <int MODE, int V>
+RT_DEVICE void add_row(const rt_columns &g, const column_job &j, float (&a)[V], float (&b)[V], size_t row, int col)
+{
+    float x[V], dy[V], mean = 0, low = 0, rstd = 0;
+    size_t at = row * (size_t)g.n + col;
+    load<V>(x, j.x + at);
+    if constexpr (MODE == ROW_BACK) {
+        size_t i = row, count = j.row.rows * (size_t)j.row.groups;
+        load<V>(dy, j.dy + at);
+        if (j.row.px > 1 || j.row.groups > 1)
+            i = (unsigned)row / (unsigned)j.row.px * (size_t)j.row.groups +
+                (unsigned)col / (unsigned)(j.row.ch / j.row.groups);
+        mean = j.row.keep[i], low = j.row.keep[count + i], rstd = j.row.keep[2 * count + i];
+    }
+    RT_UNROLL
+    for (int v = 0; v < V; v++) {
+        if constexpr (MODE == SUM) {
+            a[v] += x[v];
+        } else {
+            a[v] = fmaf(dy[v], ((x[v] - mean) - low) * rstd, a[v]);
+            b[v] += dy[v];
         }
     }
-
-    __device__ __forceinline__ void rows(const rt_columns &g, const column_job &j, float (&a)[V], float (&b)[V],
-                                         size_t row, int col) const
-    {
-        float x[V], dy[V];
-        size_t at = row * (size_t)g.n + col;
-        load<V>(x, j.x + at);
-        if constexpr (MODE == BATCH_BACK || MODE == ROW_BACK) load<V>(dy, j.dy + at);
-        float mean = 0, low = 0, rstd = 0;
-        if constexpr (MODE == ROW_BACK) {
-            size_t i = row, count = j.row.rows * (size_t)j.row.groups;
-            if (j.row.px > 1 || j.row.groups > 1)
-                i = (unsigned)row / (unsigned)j.row.px * (size_t)j.row.groups +
-                    (unsigned)col / (unsigned)(j.row.ch / j.row.groups);
-            mean = j.row.keep[i], low = j.row.keep[count + i], rstd = j.row.keep[2 * count + i];
-        }
-        RT_UNROLL
-        for (int v = 0; v < V; v++) {
-            if constexpr (MODE == SUM) {
-                a[v] += x[v];
-            } else if constexpr (MODE == MOMENTS) {
-                float d = x[v] - k[v];
-                a[v] += d;
-                b[v] = fmaf(d, d, b[v]);
-            } else if constexpr (MODE == BATCH_BACK) {
-                float d = x[v] - k[v], z = fmaf(d, scale[v], shift[v]), g1 = dy[v];
-                if (j.bn.act != 0 && !(z > 0 && (j.bn.act == RELU || z < 6))) g1 = 0;
-                a[v] += g1;
-                b[v] = fmaf(g1, d, b[v]);
-            } else {
-                a[v] = fmaf(dy[v], ((x[v] - mean) - low) * rstd, a[v]);
-                b[v] += dy[v];
-            }
-        }
-    }
-};
+}
 
 /* Both sums of V columns over the thread's rows. */
 template <int MODE, int V>
 RT_DEVICE void add_rows(const rt_columns &g, const column_job &j, double (&a)[V], double (&b)[V], size_t row,
                         size_t end, int col)
 {
-    column_walk<MODE, V> w;
-    w.begin(g, j, row, end, col);
-    size_t step = (size_t)g.lanes, count = row < end ? (end - row + step - 1) / step : 0;
+    size_t step = (size_t)g.lanes;
     while (row < end) {
         float p[V] = {}, q[V] = {};
         if (row + (AT_ONCE - 1) * step < end) {
             RT_UNROLL
-            for (int u = 0; u < AT_ONCE; u++) w.rows(g, j, p, q, row + u * step, col);
+            for (int u = 0; u < AT_ONCE; u++) add_row<MODE, V>(g, j, p, q, row + u * step, col);
         } else {
-            for (size_t r = row; r < end; r += step) w.rows(g, j, p, q, r, col);
+            for (size_t r = row; r < end; r += step) add_row<MODE, V>(g, j, p, q, r, col);
         }
         RT_UNROLL
         for (int v = 0; v < V; v++) a[v] += (double)p[v], b[v] += (double)q[v];
         row += AT_ONCE * step;
     }
-    if constexpr (MODE == MOMENTS) {                  /* about the first row's values */
-        float first[V];
-        load<V>(first, j.x + col);
-        for (int v = 0; v < V; v++) {
-            double e = (double)w.k[v] - (double)first[v], m = (double)count;
-            if (count == 0) continue;
-            b[v] += e * (2 * a[v] + m * e);
-            a[v] += m * e;
-        }
-    }
-}
-
-RT_DEVICE void finish_moments(const rt_columns &g, const column_job &j, int col, double s, double q)
-{
-    const rt_batch_norm &bn = j.bn;
-    double count = (double)g.rows, d = s / count, var = q / count - d * d, mean = (double)j.x[col] + d;
-    if (var < 0) var = 0;                             /* rounding only; NaN stays NaN */
-    double rstd = 1.0 / sqrt(var + (double)bn.eps), scale = (double)bn.gamma[col] * rstd;
-    float *c = bn.coefficient + col, high = (float)mean, low = (float)(mean - (double)high);
-    size_t n = (size_t)g.n;
-    c[RT_BN_MEAN * n] = high;
-    c[RT_BN_LOW * n] = low;
-    c[RT_BN_RSTD * n] = (float)rstd;
-    c[RT_BN_SCALE * n] = (float)scale;
-    c[RT_BN_SHIFT * n] = (float)((double)bn.beta[col] - (double)low * scale);
-    if (bn.bad && *bn.bad != 0 && *bn.bad != *bn.number) return;
-    float *r = bn.running_mean + col, *v = bn.running_variance + col;
-    *r += bn.momentum * (float)(mean - (double)*r);
-    *v += bn.momentum * ((float)(count > 1 ? var * count / (count - 1) : var) - *v);
 }
 
 RT_DEVICE void put(float *to, double v, int add) { *to = add ? *to + (float)v : (float)v; }
 
-/* s1 = sum dz, s2 = sum dz (x - MEAN). */
-RT_DEVICE void finish_batch_back(const rt_columns &g, const column_job &j, int col, double s1, double s2)
-{
-    float *c = j.bn.coefficient + col;
-    size_t n = (size_t)g.n;
-    double low = (double)c[RT_BN_LOW * n], rstd = (double)c[RT_BN_RSTD * n], scale = (double)c[RT_BN_SCALE * n],
-           count = (double)g.rows;
-    s2 -= low * s1;
-    if (j.bn.dgamma) put(j.bn.dgamma + col, s2 * rstd, j.bn.add_gamma);
-    if (j.bn.dbeta) put(j.bn.dbeta + col, s1, j.bn.add_beta);
-    double b = -scale * rstd * rstd * s2 / count;
-    c[RT_BN_BACK_B * n] = (float)b;
-    c[RT_BN_BACK_D * n] = (float)(-scale * s1 / count - b * low);
-}
-
-template <int MODE> RT_DEVICE void finish(const rt_columns &g, const column_job &j, int col, double s1, double s2)
+template <int MODE> RT_DEVICE void finish(const column_job &j, int col, double s1, double s2)
 {
     if constexpr (MODE == SUM) {
         put(j.sum + col, s1, j.add);
-    } else if constexpr (MODE == MOMENTS) {
-        finish_moments(g, j, col, s1, s2);
-    } else if constexpr (MODE == BATCH_BACK) {
-        finish_batch_back(g, j, col, s1, s2);
     } else {
         if (j.sum) put(j.sum + col, s1, j.add);
         if (j.sum2) put(j.sum2 + col, s2, j.add2);
@@ -199,7 +119,7 @@ RT_DEVICE void add_blocks(const rt_columns &g, const column_job &j, double *red,
         red[t] = s1;
         red[THREADS + t] = s2;
         tree<2>(red, t, columns, lanes);
-        if (on && lane == 0) finish<MODE>(g, j, col, red[t], red[THREADS + t]);
+        if (on && lane == 0) finish<MODE>(j, col, red[t], red[THREADS + t]);
     }
 }
 
@@ -219,7 +139,7 @@ template <int MODE, int V> __global__ void __launch_bounds__(THREADS, 1) k_colum
     for (int v = 0; on && lane == 0 && v < V; v++) {
         double s1 = red[v * THREADS + t], s2 = red[(V + v) * THREADS + t];
         if (g.blocks == 1) {
-            finish<MODE>(g, j, col + v, s1, s2);
+            finish<MODE>(j, col + v, s1, s2);
         } else {
             double *to = g.partial + 2 * (size_t)block * (size_t)g.n + col + v;
             to[0] = s1;
@@ -255,24 +175,6 @@ extern "C" void rt_k_column_sums(cudaStream_t s, const rt_columns *g, float *sum
     j.sum = sum;
     j.add = add;
     launch<SUM>(s, g, j);
-}
-
-extern "C" void rt_k_batch_moments(cudaStream_t s, const rt_columns *g, const rt_batch_norm *bn, const float *x)
-{
-    column_job j = {};
-    j.x = x;
-    j.bn = *bn;
-    launch<MOMENTS>(s, g, j);
-}
-
-extern "C" void rt_k_batch_sums(cudaStream_t s, const rt_columns *g, const rt_batch_norm *bn, const float *x,
-                                const float *dy)
-{
-    column_job j = {};
-    j.x = x;
-    j.dy = dy;
-    j.bn = *bn;
-    launch<BATCH_BACK>(s, g, j);
 }
 
 extern "C" void rt_k_row_norm_sums(cudaStream_t s, const rt_columns *g, const rt_row_norm *row, const float *x,

@@ -2,7 +2,7 @@
 #include "engine/cuda/cuda_columns.h"
 
 _Static_assert(RT_ACT_NONE == 0 && RT_ACT_RELU == 1 && RT_ACT_RELU6 == 2 && RT_ACT_LEAKY == 3,
-               "columns.cu and norms.cu have the activations by these numbers");
+               "batch_norm.cu and norms.cu have the activations by these numbers");
 
 int rt_cuda_aligned(const void *a, const void *b, const void *c)
 { return (((uintptr_t)a | (uintptr_t)b | (uintptr_t)c) & 15) == 0; }
@@ -14,15 +14,9 @@ void rt_columns_of(rt_columns *g, size_t rows, int n, int aligned, size_t sums)
     g->wide = m < 32 ? m : 32;
     g->lanes = RT_COLUMN_THREADS / g->wide;
     g->tiles = (m + g->wide - 1) / g->wide;
-    size_t lanes = (size_t)g->lanes, tiles = (size_t)g->tiles, blocks, most;
-    if (sums) {                                       /* eight rows a thread before another block pays */
-        blocks = (rows + lanes * 8 - 1) / (lanes * 8);
-        most = 512 / tiles;
-        if (most > sums / (2 * sizeof(double)) / (size_t)n) most = sums / (2 * sizeof(double)) / (size_t)n;
-    } else {
-        blocks = (rows + lanes - 1) / lanes;
-        most = blocks / 8 > 1056 / tiles ? blocks / 8 : 1056 / tiles;
-    }
+    size_t lanes = (size_t)g->lanes, blocks = (rows + lanes * 8 - 1) / (lanes * 8),       /* eight rows a thread */
+           most = 512 / (size_t)g->tiles, held = sums / (2 * sizeof(double)) / (size_t)n;
+    if (most > held) most = held;
     if (blocks > most) blocks = most;
     if (blocks < 1) blocks = 1;
     g->per = (rows + blocks - 1) / blocks;
@@ -38,6 +32,33 @@ void rt_cuda_columns(rt_cuda_emit *e, const rt_node *node, rt_columns *g, size_t
     g->partial = (double *)(void *)partials;
     for (int i = 0; i < g->groups; i++) g->ticket[i] = rt_cuda_ticket(e, node);
 }
+
+/* Blocks of a run of rows of a tile each: `few` rows a thread at least, and `most` blocks in all tiles together. */
+static size_t run_of(const rt_channels *g, size_t few, size_t most, int *runs)
+{
+    size_t lanes = (size_t)(RT_BN_THREADS / (g->wide > 4 ? g->wide / 4 : 1)), tiles = (size_t)g->tiles,
+           n = (g->rows + lanes * few - 1) / (lanes * few), cap = tiles < most ? most / tiles : 1;
+    if (n > cap) n = cap;
+    if (n < 1) n = 1;
+    size_t per = (g->rows + n - 1) / n;
+    *runs = (int)((g->rows + per - 1) / per);
+    return per;
+}
+
+void rt_channels_of(rt_channels *g, size_t rows, int n, int aligned)
+{
+    *g = (rt_channels){.rows = rows, .n = n, .vec = aligned && n % 4 == 0 ? 4 : 1, .wide = 1};
+    while (g->wide < n && g->wide < RT_BN_COLUMNS) g->wide *= 2;
+    g->tiles = (n + g->wide - 1) / g->wide;
+    g->per = run_of(g, 2, RT_BN_PARTS, &g->parts);
+    g->room = (g->parts + 3) / 4 * 4;
+    for (size_t few = 4; few; few /= 2) {             /* fewer blocks add the parts up less often */
+        g->each = run_of(g, few, 1056, &g->blocks);
+        if (g->blocks * g->tiles >= RT_BN_PARTS) break;
+    }
+}
+
+size_t rt_channels_bytes(const rt_channels *g) { return 2 * sizeof(float) * (size_t)g->n * (size_t)g->room; }
 
 rt_status rt_cuda_column_sums(rt_cuda_emit *e, const rt_node *node, float *sum, const float *x, size_t rows, int n,
                               int add)

@@ -22,6 +22,15 @@ static size_t keeps_bn(const rt_graph *g, const rt_node *n, int batch)
     return (size_t)ch * RT_BN_COEFFICIENTS * sizeof(float);
 }
 
+static size_t scratch_bn(const rt_graph *g, const rt_node *n, int batch, int train)
+{
+    int ch;
+    size_t px = pixels(g, n, &ch);
+    rt_channels c;
+    rt_channels_of(&c, px * (size_t)batch, ch, 1);
+    return train ? rt_channels_bytes(&c) : 0;
+}
+
 static rt_batch_norm norm_of(const rt_cuda_emit *e, const rt_node *n)
 {
     const rt_batch_norm_attr *a = RT_ATTR(n, rt_batch_norm_attr);
@@ -43,12 +52,12 @@ static rt_status forward_bn(rt_cuda_emit *e, const rt_node *n)
     const float *x = rt_cuda_value(e, n->in[0]);
     float *y = rt_cuda_value(e, n->out);
     rt_batch_norm bn = norm_of(e, n);
-    rt_columns sums, apply;
+    rt_channels g;
     RT_ASSERT(e->train && bn.act <= RT_ACT_RELU6);
-    rt_cuda_columns(e, n, &sums, rows, ch, rt_cuda_aligned(x, bn.coefficient, NULL));
-    rt_k_batch_moments(e->stream, &sums, &bn, x);
-    rt_columns_of(&apply, rows, ch, rt_cuda_aligned(x, y, bn.coefficient), 0);
-    rt_k_batch_apply(e->stream, &apply, &bn, y, x);
+    rt_channels_of(&g, rows, ch, rt_cuda_aligned(x, y, NULL));
+    g.partial = rt_cuda_scratch(e);
+    rt_k_batch_moments(e->stream, &g, x);
+    rt_k_batch_apply(e->stream, &g, &bn, y, x);
     return rt_cuda_launched(e, n);
 }
 
@@ -58,19 +67,19 @@ static rt_status backward_bn(rt_cuda_emit *e, const rt_node *n)
     size_t rows = pixels(e->graph, n, &ch) * (size_t)e->rows;
     const float *x = rt_cuda_value(e, n->in[0]), *dy = rt_cuda_grad(e, n);
     rt_batch_norm bn = norm_of(e, n);
-    rt_columns g;
+    rt_channels g;
     bn.dgamma = rt_cuda_field_grad(e, n, GAMMA, &bn.add_gamma);
     bn.dbeta = rt_cuda_field_grad(e, n, BETA, &bn.add_beta);
-    rt_cuda_columns(e, n, &g, rows, ch, rt_cuda_aligned(x, dy, bn.coefficient));
-    rt_k_batch_sums(e->stream, &g, &bn, x, dy);
     float *dx = rt_cuda_grad_into(e, n, 0, &add);
-    if (!dx) return rt_cuda_launched(e, n);
-    rt_columns_of(&g, rows, ch, rt_cuda_aligned(x, dy, bn.coefficient) && rt_cuda_aligned(dx, NULL, NULL), 0);
+    rt_channels_of(&g, rows, ch, rt_cuda_aligned(x, dy, bn.coefficient) && rt_cuda_aligned(dx, NULL, NULL));
+    g.partial = rt_cuda_scratch(e);
+    rt_k_batch_sums(e->stream, &g, &bn, x, dy);
     rt_k_batch_back(e->stream, &g, &bn, dx, add, x, dy);
     return rt_cuda_launched(e, n);
 }
 
-const rt_cuda_op rt_cuda_batch_norm = {.keeps = keeps_bn, .forward = forward_bn, .backward = backward_bn};
+const rt_cuda_op rt_cuda_batch_norm = {.keeps = keeps_bn, .scratch = scratch_bn, .forward = forward_bn,
+                                       .backward = backward_bn};
 
 /* ---- norms within a row ---- */
 

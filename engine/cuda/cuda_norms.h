@@ -1,5 +1,5 @@
-/* engine/cuda/cuda_norms.h - launchers of columns.cu and norms.cu, for C and C++. x, y and their gradients are
- * (rows, n) or what is said; all pointers are into device memory. `act` is an rt_act. */
+/* engine/cuda/cuda_norms.h - launchers of columns.cu, norms.cu and batch_norm.cu, for C and C++. x, y and their
+ * gradients are (rows, n) or what is said; all pointers are into device memory. `act` is an rt_act. */
 #ifndef RT_ENGINE_CUDA_NORMS_H
 #define RT_ENGINE_CUDA_NORMS_H
 
@@ -26,10 +26,19 @@ typedef struct {
 /* sum (n) = or += the sum over rows of x. */
 void rt_k_column_sums(cudaStream_t, const rt_columns *, float *sum, const float *x, int add);
 
+/* How batch norm goes over (rows, n): a tile is `wide` columns, a power of two, `vec` of which a thread takes together.
+ * The first launch of each way has `parts` blocks a tile, each of `per` rows, and leaves both sums of column c and part
+ * k at partial[2 c room + k] and partial[(2 c + 1) room + k]; the second has `blocks` a tile, each of `each` rows. */
+enum { RT_BN_THREADS = 512, RT_BN_COLUMNS = 16, RT_BN_PARTS = 128 };
+typedef struct {
+    size_t rows, per, each;
+    int n, vec, wide, tiles, parts, room, blocks;
+    float *partial;
+} rt_channels;
+
 /* Batch norm: y = act((x - mean) scale + shift). `coefficient` (RT_BN_COEFFICIENTS, n): the mean as the sum of two
- * floats, MEAN + LOW, and its shift without MEAN: beta - LOW scale; of the backward pass
- * dx = SCALE dz + BACK_B (x - MEAN) + BACK_D. */
-enum { RT_BN_MEAN, RT_BN_LOW, RT_BN_RSTD, RT_BN_SCALE, RT_BN_SHIFT, RT_BN_BACK_B, RT_BN_BACK_D, RT_BN_COEFFICIENTS };
+ * floats, MEAN + LOW; variance + eps and its inverse root; scale, and the shift without MEAN: beta - LOW scale. */
+enum { RT_BN_MEAN, RT_BN_LOW, RT_BN_SPREAD, RT_BN_RSTD, RT_BN_SCALE, RT_BN_SHIFT, RT_BN_COEFFICIENTS };
 typedef struct {
     float *coefficient;
     const float *gamma, *beta;
@@ -40,10 +49,12 @@ typedef struct {
     float *dgamma, *dbeta;                    /* or NULL */
     int add_gamma, add_beta, act;
 } rt_batch_norm;
-void rt_k_batch_moments(cudaStream_t, const rt_columns *, const rt_batch_norm *, const float *x);
-void rt_k_batch_apply(cudaStream_t, const rt_columns *, const rt_batch_norm *, float *y, const float *x);
-void rt_k_batch_sums(cudaStream_t, const rt_columns *, const rt_batch_norm *, const float *x, const float *dy);
-void rt_k_batch_back(cudaStream_t, const rt_columns *, const rt_batch_norm *, float *dx, int add, const float *x,
+/* Moments of parts; then coefficients, running statistics and y from them. */
+void rt_k_batch_moments(cudaStream_t, const rt_channels *, const float *x);
+void rt_k_batch_apply(cudaStream_t, const rt_channels *, const rt_batch_norm *, float *y, const float *x);
+/* Sums of parts; then dgamma, dbeta and dx (may be NULL) from them. */
+void rt_k_batch_sums(cudaStream_t, const rt_channels *, const rt_batch_norm *, const float *x, const float *dy);
+void rt_k_batch_back(cudaStream_t, const rt_channels *, const rt_batch_norm *, float *dx, int add, const float *x,
                      const float *dy);
 
 /* x = x act'(.) over n, from y. */

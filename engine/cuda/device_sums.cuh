@@ -42,6 +42,14 @@ template <int WARPS> RT_DEVICE float block_most(float v, float *part)
     return v;
 }
 
+/* The mean x0 + c as the sum of two floats. */
+RT_DEVICE void two_floats(float *high, float *low, float x0, float c)
+{
+    float h = x0 + c, b = h - x0;
+    *high = h;
+    *low = (x0 - (h - b)) + (c - b);
+}
+
 }
 
 #endif

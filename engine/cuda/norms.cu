@@ -8,10 +8,6 @@
 enum { THREADS = RT_COLUMN_THREADS, WARPS = 4, WARP_MOST = 1024 };
 enum { NONE, RELU, RELU6, LEAKY };                    /* rt_act */
 
-/* NaN stays NaN. */
-RT_DEVICE float relu(float x) { return 0.0f > x ? 0.0f : x; }
-RT_DEVICE float relu6(float x) { float v = relu(x); return 6.0f < v ? 6.0f : v; }
-
 /* Of those up to RELU6, and LEAKY, from what they gave. */
 RT_DEVICE float slope_of(float y, int act, float slope)
 {
@@ -22,15 +18,6 @@ RT_DEVICE float slope_of(float y, int act, float slope)
     default: return 1.0f;
     }
 }
-
-/* ---- a channel ---- */
-
-struct channel_job {
-    float *to;
-    const float *x, *dy;
-    const float *mean, *scale, *shift, *b, *rest;     /* (n) each */
-    int add, act;
-};
 
 template <int V> RT_DEVICE void load(float (&v)[V], const float *from)
 {
@@ -45,48 +32,6 @@ template <int V> RT_DEVICE void store(float *to, const float (&v)[V])
 {
     if constexpr (V == 4) *(float4 *)(void *)to = make_float4(v[0], v[1], v[2], v[3]);
     else *to = v[0];
-}
-
-/* Without BACK y = act((x - mean) scale + shift); with it dx = scale dz + b (x - mean) + rest, where dz is dy in which
- * the activation lets through. */
-template <int BACK, int V> __global__ void __launch_bounds__(THREADS) k_channels(rt_columns g, channel_job j)
-{
-    int t = (int)threadIdx.x, tile = (int)blockIdx.x / g.blocks, block = (int)blockIdx.x % g.blocks;
-    int lane = t / g.wide, col = (tile * g.wide + t % g.wide) * V;
-    if (lane >= g.lanes || col >= g.n) return;
-    size_t first = (size_t)block * g.per, end = first + g.per < g.rows ? first + g.per : g.rows;
-    float mean[V], scale[V], shift[V], b[V], rest[V];
-    load<V>(mean, j.mean + col);
-    load<V>(scale, j.scale + col);
-    load<V>(shift, j.shift + col);
-    if (BACK) load<V>(b, j.b + col), load<V>(rest, j.rest + col);
-    RT_UNROLL_N(4)
-    for (size_t row = first + (size_t)lane; row < end; row += (size_t)g.lanes) {
-        size_t at = row * (size_t)g.n + col;
-        float x[V], dy[V], v[V], old[V];
-        load<V>(x, j.x + at);
-        if (BACK) load<V>(dy, j.dy + at);
-        if (BACK && j.add) load<V>(old, j.to + at);
-        RT_UNROLL
-        for (int i = 0; i < V; i++) {
-            float far = x[i] - mean[i], z = fmaf(far, scale[i], shift[i]);
-            if (BACK) {
-                float dz = j.act != NONE && !(z > 0 && (j.act == RELU || z < 6)) ? 0.0f : dy[i];
-                v[i] = fmaf(scale[i], dz, fmaf(b[i], far, rest[i]));
-                if (j.add) v[i] += old[i];
-            } else {
-                v[i] = j.act == NONE ? z : j.act == RELU ? relu(z) : relu6(z);
-            }
-        }
-        store<V>(j.to + at, v);
-    }
-}
-
-template <int BACK> static void launch(cudaStream_t s, const rt_columns *g, const channel_job &j)
-{
-    dim3 grid((unsigned)g->tiles * (unsigned)g->blocks), block(THREADS);
-    if (g->vec == 4) RT_LAUNCH((k_channels<BACK, 4>), grid, block, 0, s, *g, j);
-    else RT_LAUNCH((k_channels<BACK, 1>), grid, block, 0, s, *g, j);
 }
 
 template <int V> __global__ void __launch_bounds__(THREADS) k_act_back(float *x, const float *y, int act, float slope,
@@ -123,14 +68,6 @@ struct norm_place {
     { return together ? (size_t)k : (size_t)(k / per) * (size_t)ch + (size_t)(k % per); }
     __device__ __forceinline__ int of(int k) const { return channel + (together ? k : k % per); }
 };
-
-/* The mean x0 + c as the sum of two floats. */
-RT_DEVICE void two_floats(float *high, float *low, float x0, float c)
-{
-    float h = x0 + c, b = h - x0;
-    *high = h;
-    *low = (x0 - (h - b)) + (c - b);
-}
 
 template <int N> __global__ void __launch_bounds__(32 * WARPS) k_row_warp(rt_row_norm n, float *y, const float *x)
 {
@@ -304,35 +241,6 @@ static unsigned blocks_of(size_t n, size_t each)
 {
     size_t b = (n + each - 1) / each;
     return (unsigned)(b < 1 ? 1 : b > 1u << 20 ? 1u << 20 : b);
-}
-
-static channel_job job_of(const rt_columns *g, const rt_batch_norm *bn)
-{
-    size_t n = (size_t)g->n;
-    const float *c = bn->coefficient;
-    channel_job j = {};
-    j.mean = c + RT_BN_MEAN * n, j.scale = c + RT_BN_SCALE * n, j.shift = c + RT_BN_SHIFT * n;
-    j.b = c + RT_BN_BACK_B * n, j.rest = c + RT_BN_BACK_D * n;
-    j.act = bn->act;
-    return j;
-}
-
-extern "C" void rt_k_batch_apply(cudaStream_t s, const rt_columns *g, const rt_batch_norm *bn, float *y, const float *x)
-{
-    channel_job j = job_of(g, bn);
-    j.to = y;
-    j.x = x;
-    launch<0>(s, g, j);
-}
-
-extern "C" void rt_k_batch_back(cudaStream_t s, const rt_columns *g, const rt_batch_norm *bn, float *dx, int add,
-                                const float *x, const float *dy)
-{
-    channel_job j = job_of(g, bn);
-    j.to = dx;
-    j.x = x, j.dy = dy;
-    j.add = add;
-    launch<1>(s, g, j);
 }
 
 extern "C" void rt_k_act_back(cudaStream_t s, float *x, const float *y, int act, float slope, size_t n)
