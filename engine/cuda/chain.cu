@@ -10,15 +10,22 @@ namespace {
 enum { WARPS = THREADS / WARP };
 enum { BACK_ONLY = -1, FORWARD_ONLY = -2 };          /* beside the kinds of losses */
 
-/* Columns of a lane; groups of columns, which warps have; slices of k, that they share where groups are few. */
-struct cut { int wide, groups, slices; };
+/* The least power of two that n does not exceed, up to a block's threads. */
+inline __host__ __device__ int power_of(int n)
+{
+    int w = 8;
+    while (w < n && w < THREADS) w *= 2;
+    return w;
+}
+/* Threads lie along so many columns at a time; those beside them have slices of k. */
+struct cut { int wide, slices; };
 inline __host__ __device__ cut cut_of(int n)
 {
-    cut c = {n % 4 == 0 && n > 64 ? 4 : n % 2 == 0 && n > 32 ? 2 : 1, 0, 1};
-    c.groups = (n + WARP * c.wide - 1) / (WARP * c.wide);
-    if (c.groups < WARPS) c.slices = WARPS / c.groups;
-    return c;
+    int wide = power_of(n);
+    return cut{wide, THREADS / wide};
 }
+/* Floats from row to row of weights in shared memory: threads along rows read different banks. */
+inline __host__ __device__ int row_of(int n) { return n % QUAD == 0 ? n + QUAD : n; }
 
 /* Where things lie in a block's shared memory, in floats: the inputs of layers, rounded, of which the last is what the
  * chain gives; the same as they are, for the way back (-1: they are not kept); gradients of layers with even and with
@@ -27,76 +34,82 @@ struct room {
     int in[RT_CHAIN_LAYERS + 1], kept[RT_CHAIN_LAYERS + 1], dz[2], part, w[RT_CHAIN_LAYERS], bias[RT_CHAIN_LAYERS], all;
 };
 
-/* Starts the copies of weights. */
-RT_DEVICE void fetch(float *to, const float *from, int count)
+/* Starts the copies of rows of n floats, which lie ld apart in shared memory: a warp has a row. */
+RT_DEVICE void fetch(float *to, int ld, const float *from, int rows, int n)
 {
-    int each = ((uintptr_t)from & 15) == 0 && count % QUAD == 0 ? QUAD : 1;
-    for (int i = (int)threadIdx.x * each; i < count; i += THREADS * each)
-        rt_copy_async(to + i, from + i, each * (int)sizeof(float), 1);
+    int lane = (int)threadIdx.x % WARP, each = ((uintptr_t)from & 15) == 0 && n % QUAD == 0 ? QUAD : 1;
+    for (int row = (int)threadIdx.x / WARP; row < rows; row += WARPS)
+        for (int i = lane * each; i < n; i += WARP * each)
+            rt_copy_async(to + row * ld + i, from + row * n + i, each * (int)sizeof(float), 1);
 }
 RT_DEVICE void fetch_all(const rt_chain &c, const room &m, float *all)
 {
     for (int n = c.from; n < c.layers; n++) {
         const rt_chain_layer &l = c.layer[n];
-        if (m.bias[n] >= 0) fetch(all + m.bias[n], l.bias, l.n);
-        if (m.w[n] >= 0) fetch(all + m.w[n], l.w, l.k * l.n);
+        if (m.bias[n] >= 0) fetch(all + m.bias[n], 0, l.bias, 1, l.n);
+        if (m.w[n] >= 0) fetch(all + m.w[n], row_of(l.n), l.w, l.k, l.n);
     }
     rt_copy_commit();
 }
 
-/* part (slices, R, n) = the sums of each slice; x (R, padded k) in shared memory, 0 behind k. */
-template <int R, int V>
-RT_DEVICE void multiply(const rt_chain_layer &l, const float *weights, const cut &c, const float *x, float *part,
-                        int round)
+/* part (slices, R, wide) = the sums of each slice, of columns col0 on; x (R, padded k) in shared memory, 0 behind k. */
+template <int R>
+RT_DEVICE void multiply(const rt_chain_layer &l, const float *w, int ld_w, const cut &c, int col0, const float *x,
+                        float *part, int round)
 {
-    int lane = (int)threadIdx.x % WARP, ld = padded(l.k), per = padded((l.k + c.slices - 1) / c.slices);
-    for (int job = (int)threadIdx.x / WARP; job < c.groups * c.slices; job += WARPS) {
-        int slice = job / c.groups, col = (job % c.groups * WARP + lane) * V, first = slice * per,
-            end = first + per < l.k ? first + per : l.k;
-        float sum[R][V] = {};
-        if (col >= l.n) continue;
-        RT_UNROLL_N(2)
-        for (int k = first; k < end; k += QUAD) {
-            float w[QUAD][V] = {};
+    int t = (int)threadIdx.x % c.wide, col = col0 + t, slice = (int)threadIdx.x / c.wide, ld = padded(l.k),
+        per = padded((l.k + c.slices - 1) / c.slices), first = slice * per, end = first + per < l.k ? first + per : l.k;
+    float sum[R] = {};
+    if (col >= l.n) return;
+    RT_UNROLL_N(2)
+    for (int k = first; k + QUAD <= end; k += QUAD) {
+        float v[QUAD];
+        RT_UNROLL
+        for (int u = 0; u < QUAD; u++) v[u] = w[(k + u) * ld_w + col];
+        if (round) {
             RT_UNROLL
-            for (int u = 0; u < QUAD; u++) if (k + u < end) load<V>(w[u], weights + (k + u) * l.n + col);
-            if (round) {
-                RT_UNROLL
-                for (int u = 0; u < QUAD; u++) {
-                    RT_UNROLL
-                    for (int v = 0; v < V; v++) w[u][v] = rounded(w[u][v], round);
-                }
-            }
-            RT_UNROLL
-            for (int r = 0; r < R; r++) {
-                float4 f = *(const float4 *)(const void *)(x + r * ld + k);
-                RT_UNROLL
-                for (int v = 0; v < V; v++) {
-                    float s = fmaf(f.x, w[0][v], sum[r][v]);
-                    s = fmaf(f.y, w[1][v], s);
-                    s = fmaf(f.z, w[2][v], s);
-                    sum[r][v] = fmaf(f.w, w[3][v], s);
-                }
-            }
+            for (int u = 0; u < QUAD; u++) v[u] = rounded(v[u], round);
         }
         RT_UNROLL
         for (int r = 0; r < R; r++) {
-            RT_UNROLL
-            for (int v = 0; v < V; v++) part[(slice * R + r) * l.n + col + v] = sum[r][v];
+            float4 f = *(const float4 *)(const void *)(x + r * ld + k);
+            sum[r] = fmaf(f.w, v[3], fmaf(f.z, v[2], fmaf(f.y, v[1], fmaf(f.x, v[0], sum[r]))));
         }
     }
+    for (int k = end > first ? end - (end - first) % QUAD : end; k < end; k++) {
+        float v = rounded(w[k * ld_w + col], round);
+        RT_UNROLL
+        for (int r = 0; r < R; r++) sum[r] = fmaf(x[r * ld + k], v, sum[r]);
+    }
+    RT_UNROLL
+    for (int r = 0; r < R; r++) part[(slice * R + r) * c.wide + t] = sum[r];
 }
 
-/* What the chain begins with: rows of x, or of the layer that was made before. */
+/* What the chain begins with: rows of x, or of the layer before, whose parts are added up here. */
 template <int R> RT_DEVICE void take_rows(const rt_chain &c, const room &m, float *all, int row0)
 {
-    const float *from = c.from ? c.layer[c.from - 1].y : c.x;
+    enum { P = RT_CHAIN_PARTS };
+    const float *from = c.part ? c.part : c.from ? c.layer[c.from - 1].y : c.x;
     int n = c.layer[c.from].k, ld = padded(n), kept = m.kept[c.from], to = m.in[c.from];
     for (int k = (int)threadIdx.x; k < ld; k += THREADS) {
         float v[R];
         RT_UNROLL
         for (int r = 0; r < R; r++)
             v[r] = row0 + r < c.rows && k < n ? from[(size_t)(row0 + r) * (size_t)n + k] : 0.0f;
+        if (c.part && k < n) {
+            const rt_chain_layer &l = c.layer[0];
+            float more[P - 1][R], bias = l.bias ? l.bias[k] : 0.0f;
+            RT_UNROLL
+            for (int i = 0; i < (P - 1) * R; i++)
+                more[i / R][i % R] = row0 + i % R < c.rows ? from[((i / R + 1) * c.rows + row0 + i % R) * n + k] : 0.0f;
+            RT_UNROLL
+            for (int r = 0; r < R; r++) {
+                RT_UNROLL
+                for (int i = 0; i < P - 1; i++) v[r] += more[i][r];
+                v[r] = act_of(v[r] + bias, l.act);
+                if (row0 + r < c.rows) l.y[(row0 + r) * n + k] = v[r];
+            }
+        }
         RT_UNROLL
         for (int r = 0; r < R; r++) {
             all[to + r * ld + k] = rounded(v[r], c.round);
@@ -105,55 +118,45 @@ template <int R> RT_DEVICE void take_rows(const rt_chain &c, const room &m, floa
     }
 }
 
+/* Sums of slices as values of columns col0 on. */
+template <int R>
+RT_DEVICE void finish(const rt_chain &c, const room &m, float *all, int n, const cut &t, int col0, int row0)
+{
+    const rt_chain_layer &l = c.layer[n];
+    const float *part = all + m.part, *bias = m.bias[n] >= 0 ? all + m.bias[n] : l.bias;
+    int ld = padded(l.n), y = m.in[n + 1], kept = m.kept[n + 1] == y ? -1 : m.kept[n + 1];
+    for (int i = (int)threadIdx.x; i < R * t.wide; i += THREADS) {
+        int r = i / t.wide, col = col0 + i % t.wide;
+        float v = 0;
+        if (col >= ld) continue;
+        if (col < l.n) {
+            RT_UNROLL_N(4)
+            for (int s = 0; s < t.slices; s++) v += part[s * R * t.wide + i];
+            v = act_of(v + (bias ? bias[col] : 0.0f), l.act);
+            if (row0 + r < c.rows) l.y[(size_t)(row0 + r) * (size_t)l.n + col] = v;
+        }
+        all[y + r * ld + col] = rounded(v, c.round);
+        if (kept >= 0) all[kept + r * ld + col] = v;
+    }
+}
+
 template <int R> RT_DEVICE void forward(const rt_chain &c, const room &m, float *all, int row0)
 {
     take_rows<R>(c, m, all, row0);
     for (int n = c.from; n < c.layers; n++) {
         const rt_chain_layer &l = c.layer[n];
-        const float *w = m.w[n] >= 0 ? all + m.w[n] : l.w, *bias = m.bias[n] >= 0 ? all + m.bias[n] : l.bias;
-        cut t = cut_of(l.n);
-        float *x = all + m.in[n], *y = all + m.in[n + 1], *part = all + m.part;
-        int ld = padded(l.n);
-        if (m.w[n] >= 0 || m.bias[n] >= 0) rt_copy_wait<0>();
-        __syncthreads();
-        if (t.wide == 4) multiply<R, 4>(l, w, t, x, part, c.round);
-        else if (t.wide == 2) multiply<R, 2>(l, w, t, x, part, c.round);
-        else multiply<R, 1>(l, w, t, x, part, c.round);
-        __syncthreads();
-        for (int i = (int)threadIdx.x; i < R * ld; i += THREADS) {
-            int r = i / ld, col = i % ld, row = row0 + r;
-            float v = 0;
-            if (col < l.n) {
-                v = part[r * l.n + col];
-                for (int s = 1; s < t.slices; s++) v += part[(s * R + r) * l.n + col];
-                v = act_of(v + (bias ? bias[col] : 0.0f), l.act);
-                if (row < c.rows) l.y[(size_t)row * (size_t)l.n + col] = v;
-            }
-            y[i] = rounded(v, c.round);
-            if (m.kept[n + 1] >= 0 && m.kept[n + 1] != m.in[n + 1]) all[m.kept[n + 1] + i] = v;
+        const cut t = cut_of(l.n);
+        const bool here = m.w[n] >= 0;
+        if (here || m.bias[n] >= 0) rt_copy_wait<0>();
+        for (int col = 0; col < l.n; col += t.wide) {
+            __syncthreads();
+            multiply<R>(l, here ? all + m.w[n] : l.w, here ? row_of(l.n) : l.n, t, col, all + m.in[n], all + m.part,
+                        c.round);
+            __syncthreads();
+            finish<R>(c, m, all, n, t, col, row0);
         }
     }
     __syncthreads();
-}
-
-/* 2 HALF values each become their sums with the lane D away, which has the other half of them afterwards. */
-template <int HALF, int D> RT_DEVICE void fold(float (&v)[16])
-{
-    bool high = ((int)threadIdx.x & D) != 0;
-    RT_UNROLL
-    for (int i = 0; i < HALF; i++) {
-        float other = __shfl_xor_sync(~0u, high ? v[i] : v[i + HALF], D);
-        v[i] = (high ? v[i + HALF] : v[i]) + other;
-    }
-}
-/* The sum over the warp of value lane / 2. */
-RT_DEVICE float sum_16(float (&v)[16])
-{
-    fold<8, 16>(v);
-    fold<4, 8>(v);
-    fold<2, 4>(v);
-    fold<1, 2>(v);
-    return v[0] + __shfl_xor_sync(~0u, v[0], 1);
 }
 
 /* The slope of what layer n gave, in row r of the block and of all. */
@@ -165,40 +168,66 @@ RT_DEVICE float slope_at(const rt_chain &c, const room &m, const float *all, int
     return slope_of(y, l.act);
 }
 
-/* From dz of layer n, in shared memory, the gradient of what it read: dz of the layer before, or dx. A warp has four k
- * at a time, its lanes run along n. */
-RT_DEVICE void back(const rt_chain &c, const room &m, float *all, int n, int row0)
+/* dx (ROWS rows from r0 on) of input k: dz, of rows ld apart, by row k of the weights. */
+template <int ROWS>
+RT_DEVICE void row_back(float (&sum)[ROWS], const float *w, const float *dz, int ld, int n, bool fours, int round)
 {
-    enum { R = RT_CHAIN_ROWS };
-    static_assert(R * QUAD == 16, "sums of a warp");
+    RT_UNROLL
+    for (int r = 0; r < ROWS; r++) sum[r] = 0;
+    if (fours) {
+        RT_UNROLL_N(4)
+        for (int j = 0; j < n; j += QUAD) {
+            float v[QUAD];
+            load<QUAD>(v, w + j);
+            if (round) {
+                RT_UNROLL
+                for (int u = 0; u < QUAD; u++) v[u] = rounded(v[u], round);
+            }
+            RT_UNROLL
+            for (int r = 0; r < ROWS; r++) {
+                float4 d = *(const float4 *)(const void *)(dz + r * ld + j);
+                sum[r] = fmaf(d.w, v[3], fmaf(d.z, v[2], fmaf(d.y, v[1], fmaf(d.x, v[0], sum[r]))));
+            }
+        }
+        return;
+    }
+    RT_UNROLL_N(4)
+    for (int j = 0; j < n; j++) {
+        float v = rounded(w[j], round);
+        RT_UNROLL
+        for (int r = 0; r < ROWS; r++) sum[r] = fmaf(dz[r * ld + j], v, sum[r]);
+    }
+}
+
+/* From dz of layer n, in shared memory, the gradient of what it read: dz of the layer before, or dx. Threads lie along
+ * k; those beside them have other rows. */
+template <int ROWS> RT_DEVICE void back(const rt_chain &c, const room &m, float *all, int n, int row0, int wide)
+{
     const rt_chain_layer &l = c.layer[n];
-    const float *weights = n >= c.from && m.w[n] >= 0 ? all + m.w[n] : l.w, *dz = all + m.dz[n & 1];
+    const bool here = n >= c.from && m.w[n] >= 0;
+    const float *weights = here ? all + m.w[n] : l.w;
+    const int ld_w = here ? row_of(l.n) : l.n, ld = padded(l.n), ld_to = padded(l.k),
+              r0 = (int)threadIdx.x / wide * ROWS;
+    const bool fours = l.n % QUAD == 0 && (here || ((uintptr_t)l.w & 15) == 0);
     float *to = all + m.dz[(n + 1) & 1];
-    int lane = (int)threadIdx.x % WARP, ld = padded(l.n), ld_to = padded(l.k);
-    for (int k = (int)threadIdx.x / WARP * QUAD; k < l.k; k += WARPS * QUAD) {
-        float sum[R * QUAD] = {};
-        RT_UNROLL_N(2)
-        for (int col = lane; col < l.n; col += WARP) {
-            float w[QUAD], d[R];
-            RT_UNROLL
-            for (int u = 0; u < QUAD; u++) w[u] = k + u < l.k ? rounded(weights[(k + u) * l.n + col], c.round) : 0.0f;
-            RT_UNROLL
-            for (int r = 0; r < R; r++) d[r] = dz[r * ld + col];
-            RT_UNROLL
-            for (int i = 0; i < R * QUAD; i++) sum[i] = fmaf(d[i / QUAD], w[i % QUAD], sum[i]);
+    if (r0 >= RT_CHAIN_ROWS) return;
+    for (int k = (int)threadIdx.x % wide; k < ld_to; k += wide) {
+        float sum[ROWS] = {};
+        if (k < l.k) row_back<ROWS>(sum, weights + k * ld_w, all + m.dz[n & 1] + r0 * ld, ld, l.n, fours, c.round);
+        RT_UNROLL
+        for (int i = 0; i < ROWS; i++) {
+            int r = r0 + i, row = row0 + r;
+            float v = sum[i];
+            if (k >= l.k || row >= c.rows) v = 0;
+            else if (n > c.stop) {
+                v *= slope_at(c, m, all, n - 1, r, row, k);
+                c.layer[n - 1].dz[(size_t)row * (size_t)l.k + k] = v;
+            } else {
+                float *dx = c.dx + (size_t)row * (size_t)l.k + k;
+                *dx = c.add_dx ? *dx + v : v;
+            }
+            if (n > c.stop) to[r * ld_to + k] = rounded(v, c.round);
         }
-        float v = sum_16(sum);
-        int i = lane / 2, r = i / QUAD, at = k + i % QUAD, row = row0 + r;
-        if (lane % 2 || at >= ld_to) continue;
-        size_t place = (size_t)row * (size_t)l.k + at;
-        if (at >= l.k || row >= c.rows) v = 0;
-        else if (n > c.stop) {
-            v *= slope_at(c, m, all, n - 1, r, row, at);
-            c.layer[n - 1].dz[place] = v;
-        } else {
-            c.dx[place] = c.add_dx ? c.dx[place] + v : v;
-        }
-        if (n > c.stop) to[r * ld_to + at] = rounded(v, c.round);
     }
 }
 
@@ -221,7 +250,8 @@ RT_DEVICE void lose(const rt_chain &c, const rt_chain_loss &e, const float *y, f
 
 template <int R, int WHAT>
 __global__ void __launch_bounds__(THREADS, 2)
-    k_chain(rt_chain c, rt_chain_loss e, room m, const rt_cuda_now *now)
+    k_chain(const RT_CONSTANT rt_chain c, const RT_CONSTANT rt_chain_loss e, const RT_CONSTANT room m,
+            const rt_cuda_now *now)
 {
     RT_SHARED_DYNAMIC(float, all);
     RT_SHARED(uint64_t, words, NOW_WORDS);
@@ -252,7 +282,10 @@ __global__ void __launch_bounds__(THREADS, 2)
         rt_copy_wait<0>();
         __syncthreads();
         for (int n = last; n > c.stop || (n == c.stop && c.dx); n--) {
-            back(c, m, all, n, row0);
+            int wide = power_of(c.layer[n].k);
+            if (wide == THREADS) back<4>(c, m, all, n, row0, wide);
+            else if (wide == THREADS / 2) back<2>(c, m, all, n, row0, wide);
+            else back<1>(c, m, all, n, row0, wide);
             __syncthreads();
         }
     }
@@ -265,16 +298,12 @@ __global__ void __launch_bounds__(THREADS, 2)
 room room_of(const rt_chain *c, int rows, int forward, int back, size_t most)
 {
     room m;
-    int at = 0, side[2] = {0, 0}, part = 0;
+    int at = 0, side[2] = {0, 0}, part = forward ? THREADS * rows : 0;
     for (int i = 0; i <= RT_CHAIN_LAYERS; i++) m.in[i] = m.kept[i] = -1;
     for (int i = 0; i < RT_CHAIN_LAYERS; i++) m.w[i] = m.bias[i] = -1;
     for (int i = c->from; i <= c->layers; i++) {
         int n = padded(i < c->layers ? c->layer[i].k : c->layer[i - 1].n) * rows;
         if (n > side[i % 2]) side[i % 2] = n;
-        if (forward && i < c->layers) {
-            int p = cut_of(c->layer[i].n).slices * c->layer[i].n * rows;
-            if (p > part) part = p;
-        }
         if (!forward || !back) continue;
         m.in[i] = m.kept[i] = at;
         at += n;
@@ -291,7 +320,7 @@ room room_of(const rt_chain *c, int rows, int forward, int back, size_t most)
     m.all = at;
     for (int i = c->layers - 1; i >= c->from && back; i--) {
         const rt_chain_layer *l = &c->layer[i];
-        int w = padded(l->k * l->n), bias = l->bias && forward ? padded(l->n) : 0;
+        int w = padded(l->k * row_of(l->n)), bias = l->bias && forward ? padded(l->n) : 0;
         if ((size_t)(m.all + w + bias) > most) continue;
         m.w[i] = m.all;
         if (bias) m.bias[i] = m.all + w;

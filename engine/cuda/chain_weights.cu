@@ -5,7 +5,8 @@
 #include "engine/cuda/update.cuh"
 
 namespace {
-enum { TILE = 32, DEEP = 128, PER = 2, SHARES = THREADS / TILE, OF_SHARE = DEEP / SHARES };
+enum { TILE = 32, DEEP = 128, SHARES = THREADS / TILE, OF_SHARE = DEEP / SHARES, SIDE = TILE / QUAD,
+       TEAMS = THREADS / (SIDE * SIDE), OF_TEAM = DEEP / TEAMS };
 
 /* A tile (DEEP, TILE) of columns `first` on of x (rows, n), from row0 on; 0 outside. */
 RT_DEVICE void stage(float (*to)[TILE], const float *x, int row0, int rows, int first, int n, int round)
@@ -51,46 +52,78 @@ inline __host__ __device__ int tiles_of(const rt_chain_layer &l)
     return l.dw ? tiles_along(l.k) * tiles_along(l.n) : l.dbias ? tiles_along(l.n) : 0;
 }
 
-/* A parameter, and what the update keeps of it. */
-struct own { float w, m, v, ema; };
-RT_DEVICE own own_of(const rt_cuda_update &u, const float *grad, const float *weight)
+/* N neighbouring parameters, and what the update keeps of them. */
+template <int N> struct own { float w[N], m[N], v[N], ema[N]; };
+template <int N> RT_DEVICE void own_of(own<N> &o, const rt_cuda_update &u, const float *grad, const float *weight)
 {
     size_t to = (size_t)(grad - u.g), from = (size_t)(weight - u.w);
-    own o = {u.w[from], u.m[to], u.adamw ? u.v[to] : 0.0f, u.ema ? u.ema[from] : 0.0f};
-    return o;
+    load<N>(o.w, u.w + from);
+    load<N>(o.m, u.m + to);
+    if (u.adamw) load<N>(o.v, u.v + to);
+    if (u.ema) load<N>(o.ema, u.ema + from);
+}
+template <int N> RT_DEVICE void store(float *to, const float (&v)[N])
+{
+    if constexpr (N == 4) *(float4 *)(void *)to = make_float4(v[0], v[1], v[2], v[3]);
+    else *to = v[0];
 }
 
-/* The update of a parameter by its gradient, which is whole; or, in the step whose loss is not finite, the least of
+/* The update of parameters by their gradients, which are whole; or, in the step whose loss is not finite, the least of
  * what is not. */
-RT_DEVICE void use(const rt_cuda_update &u, const rt_tuning &how, const float *grad, const float *weight, float value,
-                   const own &o, bool bad)
+template <int N>
+RT_DEVICE void use(const rt_cuda_update &u, const rt_tuning &how, const float *grad, const float *weight,
+                   const float (&g)[N], own<N> &o, bool bad)
 {
     size_t to = (size_t)(grad - u.g), from = (size_t)(weight - u.w);
     if (bad) {
-        if (!(fabsf(o.w) < INFINITY)) atomicMin(&u.trouble->weight, (unsigned long long)from);
-        if (!(fabsf(value) < INFINITY)) atomicMin(&u.trouble->gradient, (unsigned long long)to);
+        for (int i = 0; i < N; i++) {
+            if (!(fabsf(o.w[i]) < INFINITY)) atomicMin(&u.trouble->weight, (unsigned long long)(from + i));
+            if (!(fabsf(g[i]) < INFINITY)) atomicMin(&u.trouble->gradient, (unsigned long long)(to + i));
+        }
         return;
     }
     if (!u.now->last) return;
-    float w[1] = {o.w}, m[1] = {o.m}, v[1] = {o.v}, g[1] = {value};
-    update<1>(u, how, u.now->grad_scale, g, w, m, v);
-    u.w[from] = w[0];
-    u.m[to] = m[0];
-    if (u.adamw) u.v[to] = v[0];
-    if (u.ema) u.ema[from] = o.ema + (1.0f - u.now->ema) * (w[0] - o.ema);
+    update<N>(u, how, u.now->grad_scale, g, o.w, o.m, o.v);
+    store<N>(u.w + from, o.w);
+    store<N>(u.m + to, o.m);
+    if (u.adamw) store<N>(u.v + to, o.v);
+    if (!u.ema) return;
+    RT_UNROLL
+    for (int i = 0; i < N; i++) o.ema[i] += (1.0f - u.now->ema) * (o.w[i] - o.ema[i]);
+    store<N>(u.ema + from, o.ema);
 }
 
-/* Adds up the products of the staged rows. */
-RT_DEVICE void add_rows(float (&sum)[PER][PER], const float (*left)[TILE], const float (*right)[TILE], int tk, int tn,
-                        int end)
+/* Adds up the products of a team's rows: every so many-th of those that are staged. A thread has 4 x 4 of the tile. */
+RT_DEVICE void add_rows(float (&sum)[QUAD][QUAD], const float (*left)[TILE], const float (*right)[TILE], int end)
 {
-    RT_UNROLL_N(8)
-    for (int r = 0; r < end; r++) {
-        float2 a = *(const float2 *)(const void *)&left[r][tk], b = *(const float2 *)(const void *)&right[r][tn];
-        sum[0][0] = fmaf(a.x, b.x, sum[0][0]);
-        sum[0][1] = fmaf(a.x, b.y, sum[0][1]);
-        sum[1][0] = fmaf(a.y, b.x, sum[1][0]);
-        sum[1][1] = fmaf(a.y, b.y, sum[1][1]);
+    const int place = (int)threadIdx.x % (SIDE * SIDE), tk = place / SIDE * QUAD, tn = place % SIDE * QUAD;
+    RT_UNROLL_N(4)
+    for (int r = (int)threadIdx.x / (SIDE * SIDE); r < end; r += TEAMS) {
+        float a[QUAD], b[QUAD];
+        load<QUAD>(a, &left[r][tk]);
+        load<QUAD>(b, &right[r][tn]);
+        RT_UNROLL
+        for (int i = 0; i < QUAD; i++) {
+            RT_UNROLL
+            for (int j = 0; j < QUAD; j++) sum[i][j] = fmaf(a[i], b[j], sum[i][j]);
+        }
+    }
+}
+/* The teams' sums, in their order, of four neighbours: row threadIdx.x / SIDE of the tile. */
+RT_DEVICE void add_teams(float (&g)[QUAD], const float (&sum)[QUAD][QUAD], float *work)
+{
+    const int t = (int)threadIdx.x, team = t / (SIDE * SIDE), place = t % (SIDE * SIDE);
+    RT_UNROLL
+    for (int i = 0; i < QUAD; i++)
+        store<QUAD>(work + (team * TILE + place / SIDE * QUAD + i) * TILE + place % SIDE * QUAD, sum[i]);
+    __syncthreads();
+    load<QUAD>(g, work + t * QUAD);
+    RT_UNROLL
+    for (int i = 1; i < TEAMS; i++) {
+        float more[QUAD];
+        load<QUAD>(more, work + i * TILE * TILE + t * QUAD);
+        RT_UNROLL
+        for (int j = 0; j < QUAD; j++) g[j] += more[j];
     }
 }
 
@@ -120,14 +153,71 @@ RT_DEVICE place place_of(const rt_chain &c, int tile)
     return place{n, tile / across * TILE, tile % across * TILE};
 }
 
+/* Row k of the tile's weights, columns n to n + 3: four at once, or those that there are, one by one. */
+template <bool UPDATE>
+RT_DEVICE void finish(const rt_chain_layer &l, const rt_cuda_update &of, const rt_tuning &how, int k, int n, bool fours,
+                      float (&g)[QUAD], own<QUAD> &mine, bool bad)
+{
+    if (!l.dw || k >= l.k || n >= l.n) return;
+    const int from = k * l.n + n;
+    if (fours) {
+        if (l.add_dw) {
+            float old[QUAD];
+            load<QUAD>(old, l.dw + from);
+            RT_UNROLL
+            for (int j = 0; j < QUAD; j++) g[j] += old[j];
+        }
+        store<QUAD>(l.dw + from, g);
+        if constexpr (UPDATE) use<QUAD>(of, how, l.dw + from, l.w + from, g, mine, bad);
+        return;
+    }
+    RT_UNROLL
+    for (int j = 0; j < QUAD; j++) {
+        if (n + j >= l.n) continue;
+        float one[1] = {l.add_dw ? l.dw[from + j] + g[j] : g[j]};
+        l.dw[from + j] = one[0];
+        if constexpr (UPDATE) {
+            own<1> o = {{mine.w[j]}, {mine.m[j]}, {mine.v[j]}, {mine.ema[j]}};
+            use<1>(of, how, l.dw + from + j, l.w + from + j, one, o, bad);
+        }
+    }
+}
+
+/* What finish will need, on its way while the sums are made. */
+RT_DEVICE void prepare(own<QUAD> &mine, const rt_chain_layer &l, const rt_cuda_update &of, int k, int n, bool fours)
+{
+    if (!l.dw || k >= l.k || n >= l.n) return;
+    const int from = k * l.n + n;
+    if (fours) return own_of<QUAD>(mine, of, l.dw + from, l.w + from);
+    RT_UNROLL
+    for (int j = 0; j < QUAD; j++) {
+        if (n + j >= l.n) continue;
+        own<1> o = {};
+        own_of<1>(o, of, l.dw + from + j, l.w + from + j);
+        mine.w[j] = o.w[0], mine.m[j] = o.m[0], mine.v[j] = o.v[0], mine.ema[j] = o.ema[0];
+    }
+}
+
+/* Whether four neighbours of a layer's weights, and all that lies beside them, are read at once. */
+RT_DEVICE bool by_fours(const rt_chain_layer &l, const rt_cuda_update &of, bool update)
+{
+    uintptr_t all = (uintptr_t)l.dw | (uintptr_t)l.w;
+    if (update) {
+        size_t to = (size_t)(l.dw - of.g), from = (size_t)(l.w - of.w);
+        all |= (uintptr_t)(of.m + to) | (uintptr_t)(of.v ? of.v + to : nullptr) |
+               (uintptr_t)(of.ema ? of.ema + from : nullptr);
+    }
+    return l.n % QUAD == 0 && (all & 15) == 0;
+}
+
 /* With sums the first block tells the host what the step gave, which takes as long as all else. */
 template <bool UPDATE>
-__global__ void __launch_bounds__(THREADS, 2) k_chain_weights(const RT_CONSTANT rt_chain c,
-                                                              const RT_CONSTANT rt_chain_update u,
-                                                              const RT_CONSTANT rt_loss_sums e, const rt_cuda_now *now)
+__global__ void __launch_bounds__(THREADS) k_chain_weights(const RT_CONSTANT rt_chain c,
+                                                           const RT_CONSTANT rt_chain_update u,
+                                                           const RT_CONSTANT rt_loss_sums e, const rt_cuda_now *now)
 {
     RT_SHARED(uint64_t, words, NOW_WORDS);
-    RT_SHARED(double, part, THREADS / WARP);
+    RT_SHARED(unsigned, lost, 1);
     RT_SHARED_2D(float, left, DEEP, TILE);
     RT_SHARED_2D(float, right, DEEP, TILE);
     RT_SHARED_2D(float, shares, SHARES, TILE);
@@ -139,58 +229,46 @@ __global__ void __launch_bounds__(THREADS, 2) k_chain_weights(const RT_CONSTANT 
     const place at = place_of(c, (int)blockIdx.x - tells);
     const rt_chain_layer &l = c.layer[at.layer];
     const float *x = at.layer ? c.layer[at.layer - 1].y : c.x;
-    const int k = at.k0 + t / (TILE / PER) * PER, n = at.n0 + t % (TILE / PER) * PER;
-    const bool has_bias = l.dbias && at.k0 == 0, my_bias = has_bias && t < TILE && at.n0 + t < l.n;
+    const int k = at.k0 + t / SIDE, n = at.n0 + t % SIDE * QUAD;
+    const bool has_bias = l.dbias && at.k0 == 0, my_bias = has_bias && t < TILE && at.n0 + t < l.n,
+               fours = by_fours(l, u.of, UPDATE);
     rt_cuda_update of = u.of;
-    unsigned long long before = UPDATE ? of.trouble->bad : 0;
-    own mine[PER][PER] = {}, bias = {};
+    unsigned long long before = 0;
+    own<QUAD> mine = {};
+    own<1> bias = {};
+    float sum[QUAD][QUAD] = {}, of_bias = 0, of_row = 0;
     if constexpr (UPDATE) {
-        RT_UNROLL
-        for (int i = 0; i < PER * PER; i++) {
-            int row = k + i / PER, col = n + i % PER;
-            size_t from = (size_t)row * (size_t)l.n + col;
-            if (l.dw && row < l.k && col < l.n) mine[i / PER][i % PER] = own_of(of, l.dw + from, l.w + from);
-        }
-        if (my_bias) bias = own_of(of, l.dbias + at.n0 + t, l.bias + at.n0 + t);
+        before = of.trouble->bad;
+        prepare(mine, l, of, k, n, fours);
+        if (my_bias) own_of<1>(bias, of, l.dbias + at.n0 + t, l.bias + at.n0 + t);
         of.now = now = take_record(words, now);
+        if (t == 0) lost[0] = 0;
+        for (int r = t; tells && r < c.rows; r += THREADS) of_row += fabsf(e.rows[r]);     /* not finite if one is not */
     }
-    float sum[PER][PER] = {}, of_bias = 0;
     for (int row0 = 0; row0 < c.rows; row0 += DEEP) {
         __syncthreads();
         if (l.dw) stage(left, x, row0, c.rows, at.k0, l.k, c.round);
         stage(right, l.dz, row0, c.rows, at.n0, l.n, c.round);
-        if (UPDATE && row0 == 0 && tells) add_losses<THREADS>(e, now, part);
+        if (UPDATE && row0 == 0 && !(of_row < INFINITY)) atomicOr(lost, 1u);
         __syncthreads();
         if (has_bias) of_bias += share_of(c, l, right, row0, at.n0);
-        if (l.dw) add_rows(sum, left, right, k - at.k0, n - at.n0, c.rows - row0 < DEEP ? c.rows - row0 : DEEP);
+        if (l.dw) add_rows(sum, left, right, c.rows - row0 < DEEP ? c.rows - row0 : DEEP);
     }
-    if (has_bias) {
-        shares[t / TILE][t % TILE] = of_bias;
-        __syncthreads();
-    }
-    bool bad = false;
-    if constexpr (UPDATE) {
-        bad = before == now->number ||
-              (!before && tells && !(fabs(loss_of_parts<THREADS>(e, part, 0)) < INFINITY));
-        if (before && !bad) return;                    /* a step before was */
-    }
+    __syncthreads();
+    float g[QUAD] = {};
+    if (has_bias) shares[t / TILE][t % TILE] = of_bias;
+    if (l.dw || has_bias) add_teams(g, sum, &left[0][0]);
+    const bool bad = UPDATE && (before == now->number || (!before && lost[0]));
+    if (UPDATE && before && !bad) return;              /* a step before was */
     if (my_bias) {
-        float *to = l.dbias + at.n0 + t, g = shares[0][t];
-        for (int i = 1; i < SHARES; i++) g += shares[i][t];
-        if (l.add_dbias) g += *to;
-        *to = g;
-        if constexpr (UPDATE) use(of, u.how[at.layer][1], to, l.bias + at.n0 + t, g, bias, bad);
+        float *to = l.dbias + at.n0 + t, b[1] = {shares[0][t]};
+        RT_UNROLL
+        for (int i = 1; i < SHARES; i++) b[0] += shares[i][t];
+        if (l.add_dbias) b[0] += *to;
+        *to = b[0];
+        if constexpr (UPDATE) use<1>(of, u.how[at.layer][1], to, l.bias + at.n0 + t, b, bias, bad);
     }
-    RT_UNROLL
-    for (int i = 0; i < PER * PER; i++) {
-        int row = k + i / PER, col = n + i % PER;
-        if (!l.dw || row >= l.k || col >= l.n) continue;
-        size_t from = (size_t)row * (size_t)l.n + col;
-        float *to = l.dw + from, g = sum[i / PER][i % PER];
-        if (l.add_dw) g += *to;
-        *to = g;
-        if constexpr (UPDATE) use(of, u.how[at.layer][0], to, l.w + from, g, mine[i / PER][i % PER], bad);
-    }
+    finish<UPDATE>(l, of, u.how[at.layer][0], k, n, fours, g, mine, bad);
 }
 }
 

@@ -129,6 +129,9 @@ static rt_chain chain_of(rt_cuda_emit *e, const rt_cuda_chain *c)
         sizes_of(e->plan, n, &k.layer[i].k, &k.layer[i].n);
     }
     k.from = rt_chain_has_first(k.layers, k.layer[0].k, k.layer[0].n);
+    size_t room;
+    float *part = rt_cuda_partials(e, &room);
+    if (k.from && (size_t)RT_CHAIN_PARTS * (size_t)k.rows * (size_t)k.layer[0].n <= room) k.part = part;
     return k;
 }
 

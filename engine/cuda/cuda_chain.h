@@ -23,7 +23,8 @@ enum {
     RT_CHAIN_ROWS = 4,                 /* of a block, that go back */
     RT_CHAIN_SHARED = 46 << 10,        /* bytes that a block chooses of; it has some more */
     RT_CHAIN_FIRST = 1 << 14,          /* weights of a first layer, from which on it has a launch of its own */
-    RT_CHAIN_FIRST_K = 1024            /* and its inputs, at most */
+    RT_CHAIN_FIRST_K = 1024,           /* and its inputs, at most */
+    RT_CHAIN_PARTS = 4                 /* of k there, for which there are blocks of their own where rows are few */
 };
 
 typedef struct {
@@ -39,6 +40,7 @@ typedef struct {
     rt_chain_layer layer[RT_CHAIN_LAYERS];
     int layers, rows, round;           /* round: factors of products, 0 as they are, 1 to tf32, 2 to bf16 */
     int from;                          /* 1: the first layer is rt_k_chain_first's */
+    float *part;                       /* (RT_CHAIN_PARTS, rows, n): what it gives, to be added up; NULL: its y */
     int stop;                          /* the first layer whose dz is asked for */
     const float *x;                    /* of the first layer */
     float *dx;                         /* the gradient of x, or NULL */
@@ -58,7 +60,7 @@ size_t rt_chain_shared(const rt_chain *, int rows);
 static inline int rt_chain_has_first(int layers, int k, int n)
 { return layers > 1 && k <= RT_CHAIN_FIRST_K && (long)k * n >= RT_CHAIN_FIRST; }
 
-/* y of the first layer, with from = 1. */
+/* y of the first layer, with from = 1, or its parts, of which the launch behind it makes y. */
 void rt_k_chain_first(cudaStream_t, const rt_chain *);
 /* y of all layers, but for the first where from is 1. */
 void rt_k_chain(cudaStream_t, const rt_chain *);
