@@ -5,6 +5,7 @@
 #ifndef RT_ENGINE_CUDA_CONV_GATHER_CUH
 #define RT_ENGINE_CUDA_CONV_GATHER_CUH
 
+#include "engine/cuda/conv_axis.cuh"
 #include "engine/cuda/conv_math.cuh"
 
 namespace {
@@ -19,30 +20,6 @@ struct job {
     int tiles, across;                   /* along pixels (of the largest class), along channels of a group */
     int wide, pairs;                     /* rows of weights can be read 16 bytes, values written 8 bytes at a time */
 };
-
-/* One axis: target pixel a, counted within its class, reads source pixel a mul + off + i step by tap first + i jump,
- * i < taps; it lies at a apart + phase of `to`. */
-struct axis { int count, mul, off, step, taps, first, jump, apart, phase, from, to; };
-
-/* Of a convolution: all pixels are one class. */
-RT_DEVICE axis axis_forward(int from, int to, int kernel, int stride, int dilation, int pad)
-{
-    return axis{to, stride, -pad, dilation, kernel, 0, 1, 1, 0, from, to};
-}
-/* Back: pixels `phase` modulo the stride see the taps k with phase + pad - k dilation divisible by the stride. */
-RT_DEVICE axis axis_back(int from, int to, int kernel, int stride, int dilation, int pad, int phase)
-{
-    int first = 0, jump = 1;
-    while (jump * dilation % stride) jump++;
-    while (first < jump && (phase + pad - first * dilation) % stride) first++;
-    axis x = {to > phase ? (to - phase + stride - 1) / stride : 0, 1, 0, -(jump * dilation / stride), 0, first, jump,
-              stride, phase, from, to};
-    if (first < jump && first < kernel) {
-        x.taps = (kernel - 1 - first) / jump + 1;
-        x.off = (phase + pad - first * dilation) / stride;
-    }
-    return x;
-}
 
 /* What a block works on. */
 template <bool BACK> struct work {

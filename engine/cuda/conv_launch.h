@@ -43,8 +43,8 @@ static inline size_t rt_conv_pixels(const rt_conv_shape *s) { return (size_t)s->
 static inline size_t rt_conv_weights(const rt_conv_shape *s)
 { return (size_t)s->kh * (size_t)s->kw * (size_t)s->cg * (size_t)s->n; }
 
-/* What `weights` cuts the work into: tiles of rows (taps and channels) by columns; and parts along the pixels, so many
- * that a large card is busy. */
+/* What `weights` cuts the work into where it has no patches: tiles of rows (taps and channels) by columns; and parts
+ * along the pixels, so many that a large card is busy. */
 enum { RT_CONV_ROWS = 64, RT_CONV_SUMS = 9, RT_CONV_LANES = 32 };
 static inline int rt_conv_columns(int n) { return n <= 16 ? 16 : n <= 32 ? 32 : 64; }
 static inline size_t rt_conv_most_parts(const rt_conv_shape *s)
@@ -56,24 +56,77 @@ static inline size_t rt_conv_most_parts(const rt_conv_shape *s)
     else tiles = (m + RT_CONV_ROWS - 1) / RT_CONV_ROWS * (((size_t)s->ng + q - 1) / q) * (size_t)s->groups;
     return tiles < BLOCKS ? BLOCKS / tiles : 1;
 }
-/* Pixels of a part but the last; parts. */
+/* Pixels of a part but the last, of so many parts at most. */
 enum { RT_CONV_LEAST = 128 };
-static inline size_t rt_conv_part(const rt_conv_shape *s)
+static inline size_t rt_conv_part(const rt_conv_shape *s, size_t parts)
+{ return ((rt_conv_pixels(s) + parts - 1) / parts + RT_CONV_DEEP - 1) / RT_CONV_DEEP * RT_CONV_DEEP; }
+
+/* What `weights` cuts the work into with patches of the image: `image` by `out` channels and `taps` taps a block; parts
+ * of `per` tiles, which are high by wide outputs of so many images, and what those see is a patch. `blocks` have the
+ * weights, each once; 0: it is not done so, as a tile takes too much. */
+typedef struct {
+    int image, out, taps, blocks;
+    int high, wide, images, patch_high, patch_wide;
+    int down, across;                    /* tiles of an image */
+    int per, parts, most;                /* parts; at most, for these and for fewer rows */
+} rt_conv_cut;
+
+enum { RT_CONV_CUT_TAPS = 9, RT_CONV_CUT_BYTES = 99 << 10 };
+static inline int rt_conv_apart(int channels) { return channels <= 16 ? 24 : 40; }   /* floats, of pixels in a tile */
+static inline int rt_conv_up(int n, int by) { return (n + by - 1) / by; }
+/* Bytes of two tiles. */
+static inline size_t rt_conv_cut_bytes(const rt_conv_cut *c)
 {
-    size_t parts = rt_conv_most_parts(s), part = (rt_conv_pixels(s) + parts - 1) / parts;
-    if (part < RT_CONV_LEAST) part = RT_CONV_LEAST;
-    return (part + RT_CONV_DEEP - 1) / RT_CONV_DEEP * RT_CONV_DEEP;
+    return 2 * sizeof(float) * (size_t)c->images *
+           ((size_t)c->patch_high * (size_t)c->patch_wide * (size_t)rt_conv_apart(c->image) +
+            (size_t)rt_conv_up(c->high * c->wide, 16) * 16 * (size_t)rt_conv_apart(c->out));
 }
-static inline int rt_conv_parts(const rt_conv_shape *s)
+static inline rt_conv_cut rt_conv_cut_of(const rt_conv_shape *s)
 {
-    size_t part = rt_conv_part(s);
+    enum { PIXELS = 128, LINE = 32, BLOCKS = 132 };
+    rt_conv_cut c = {.image = s->c <= 16 ? 16 : 32, .out = s->n <= 16 ? 16 : 32, .taps = s->kh * s->kw};
+    if (s->groups != 1 || s->c % 4 || s->n % 4) return c;
+    if (c.taps > RT_CONV_CUT_TAPS) c.taps = RT_CONV_CUT_TAPS;
+    int wide = s->oh * LINE < PIXELS ? PIXELS / s->oh : LINE;
+    wide = rt_conv_up(s->ow, rt_conv_up(s->ow, wide));
+    for (int room = PIXELS;; room /= 2) {
+        int high = room / wide < 1 ? 1 : room / wide < s->oh ? room / wide : s->oh;
+        c.high = rt_conv_up(s->oh, rt_conv_up(s->oh, high)), c.wide = wide;
+        c.down = rt_conv_up(s->oh, c.high), c.across = rt_conv_up(s->ow, wide);
+        c.images = c.down == 1 && c.across == 1 && room > c.high * wide ? room / (c.high * wide) : 1;
+        c.patch_high = (c.high - 1) * s->sh + (s->kh - 1) * s->dh + 1;
+        c.patch_wide = (wide - 1) * s->sw + (s->kw - 1) * s->dw + 1;
+        if (rt_conv_cut_bytes(&c) <= RT_CONV_CUT_BYTES) break;
+        if (room == 1 && wide == 1) return c;
+        if (room < wide) wide = rt_conv_up(s->ow, rt_conv_up(s->ow, rt_conv_up(wide, 2)));
+        if (room == 1) room = 2;
+    }
+    c.blocks = rt_conv_up(s->c, c.image) * rt_conv_up(s->n, c.out) * rt_conv_up(s->kh * s->kw, c.taps);
+    int tiles = rt_conv_up(s->rows, c.images) * c.down * c.across, most = c.blocks < BLOCKS ? BLOCKS / c.blocks : 1;
+    c.per = rt_conv_up(tiles, most);
+    c.parts = rt_conv_up(tiles, c.per);
+    c.most = tiles < most ? tiles : most;
+    return c;
+}
+
+static inline int rt_conv_cuts(const rt_conv_shape *s, rt_conv_math math)
+{ return math != RT_CONV_FLOAT && rt_conv_cut_of(s).blocks; }
+
+/* Into how many parts `weights` goes. */
+static inline int rt_conv_parts(const rt_conv_shape *s, rt_conv_math math)
+{
+    if (rt_conv_cuts(s, math)) return rt_conv_cut_of(s).parts;
+    size_t parts = (rt_conv_pixels(s) + RT_CONV_LEAST - 1) / RT_CONV_LEAST, most = rt_conv_most_parts(s),
+           part = rt_conv_part(s, parts < most ? parts : most);
     return (int)((rt_conv_pixels(s) + part - 1) / part);
 }
 /* Floats that `weights` works in: of the parts, weights and bias. Fewer rows never take more. */
 static inline size_t rt_conv_partial(const rt_conv_shape *s)
 {
     size_t most = rt_conv_most_parts(s), parts = (rt_conv_pixels(s) + RT_CONV_LEAST - 1) / RT_CONV_LEAST;
+    rt_conv_cut c = rt_conv_cut_of(s);
     if (parts > most) parts = most;
+    if (c.blocks && parts < (size_t)c.most) parts = (size_t)c.most;
     return parts > 1 ? parts * (rt_conv_weights(s) + (size_t)s->n) : 0;
 }
 
@@ -85,10 +138,18 @@ void rt_k_conv(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *y, cons
                const float *bias, rt_act act, int add);
 void rt_k_conv_back(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *dx, const float *dy, const float *w,
                     const float *bias, int add);
+/* The same on tensor cores from patches of the image, each read once for all taps: one group, channels that 4 divides.
+ * 0: not with this shape, and nothing was launched. The two above ask here first. */
+int rt_k_conv_patch(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *y, const float *x, const float *w,
+                    const float *bias, rt_act act, int add);
+int rt_k_conv_patch_back(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *dx, const float *dy, const float *w,
+                         const float *bias, int add);
 /* dbias may be NULL. Where rt_conv_parts are more than one, they go to partial (rt_conv_partial floats), each weights
- * and bias, in place of dw and dbias. */
+ * and bias, in place of dw and dbias. rt_k_conv_weights asks the second first, as above. */
 void rt_k_conv_weights(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *dw, float *dbias, float *partial,
                        const float *x, const float *dy, int add_dw, int add_dbias);
+int rt_k_conv_patch_weights(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *dw, float *dbias, float *partial,
+                            const float *x, const float *dy, int add_dw, int add_dbias);
 /* The same of shapes for which rt_conv_is_direct. */
 void rt_k_direct(cudaStream_t, const rt_conv_shape *, float *y, const float *x, const float *w, const float *bias,
                  rt_act act, int add);

@@ -25,11 +25,12 @@ RT_DEVICE float within(float v, const bounds &b)
     return v > b.high ? b.high : v;
 }
 
-/* A float as two of tf32: high by truncation, low the rest, rounded. */
+/* A float as two of tf32, of which tensor cores read the upper 19 bits: the nearest, and the rest, which has few more.
+ */
 RT_DEVICE void split(float x, uint32_t &high, uint32_t &low)
 {
-    high = __float_as_uint(x) & 0xffffe000u;
-    low = (__float_as_uint(x - __uint_as_float(high)) + 0x1000u) & 0xffffe000u;
+    high = (__float_as_uint(x) + 0x1000u) & 0xffffe000u;
+    low = __float_as_uint(x - __uint_as_float(high));
 }
 
 /* Where element (row, k) of a tile lies: rows of k (LINES) or k of rows, padded so that a warp's reads fall into

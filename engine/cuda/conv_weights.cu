@@ -119,7 +119,7 @@ template <int MATH, int ROWS, int Q, bool VEC> __global__ void __launch_bounds__
     b /= (unsigned)a.down;
     const int column = (int)(b % (unsigned)a.across) * Q, group = (int)(b / (unsigned)a.across),
               p0 = (int)blockIdx.y * a.part, end = a.pixels - p0 < a.part ? a.pixels : p0 + a.part,
-              chunks = (end - p0 + DEEP - 1) / DEEP;
+              chunks = end > p0 ? (end - p0 + DEEP - 1) / DEEP : 0;
     tiles in;
     in.begin(a, m0);
     typename sums_of<MATH, ROWS, Q, false, false>::type sum;
@@ -203,13 +203,14 @@ __global__ void __launch_bounds__(THREADS) k_direct_weights(job a)
     }
 }
 
+/* A part may have no pixels. */
 job job_of(const rt_conv_shape *s, float *dw, float *dbias, float *partial, const float *x, const float *dy, int add_dw,
-           int add_dbias)
+           int add_dbias, int parts)
 {
-    job a = {*s, dw, dbias, x, dy, 0, add_dw, add_dbias, (int)rt_conv_pixels(s), (int)rt_conv_part(s),
+    job a = {*s, dw, dbias, x, dy, 0, add_dw, add_dbias, (int)rt_conv_pixels(s), (int)rt_conv_part(s, (size_t)parts),
              s->kh * s->kw * s->cg, 1, 1, 0, divider_of(s->ow), divider_of(s->oh)};
     a.wide = ((uintptr_t)dy & 15) == 0 && s->n % 4 == 0 && s->ng % 4 == 0;
-    if (rt_conv_parts(s) > 1) {
+    if (parts > 1) {
         a.dw = partial;
         a.dbias = dbias ? partial + rt_conv_weights(s) : nullptr;
         a.next = rt_conv_weights(s) + (size_t)s->n;
@@ -223,8 +224,9 @@ extern "C" void rt_k_conv_weights(cudaStream_t stream, const rt_conv_shape *s, r
                                   float *dbias, float *partial, const float *x, const float *dy, int add_dw,
                                   int add_dbias)
 {
-    job a = job_of(s, dw, dbias, partial, x, dy, add_dw, add_dbias);
-    int parts = rt_conv_parts(s);
+    if (rt_k_conv_patch_weights(stream, s, math, dw, dbias, partial, x, dy, add_dw, add_dbias)) return;
+    int parts = rt_conv_parts(s, math);
+    job a = job_of(s, dw, dbias, partial, x, dy, add_dw, add_dbias, parts);
     bool vec = ((uintptr_t)x & 15) == 0 && s->cg % 4 == 0 && s->c % 4 == 0;
     if (!vec && a.m <= 16) launch<RT_CONV_FLOAT, 16, false>(stream, a, parts);
     else if (!vec && a.m <= 32) launch<RT_CONV_FLOAT, 32, false>(stream, a, parts);
@@ -238,8 +240,9 @@ extern "C" void rt_k_conv_weights(cudaStream_t stream, const rt_conv_shape *s, r
 extern "C" void rt_k_direct_weights(cudaStream_t stream, const rt_conv_shape *s, float *dw, float *dbias,
                                     float *partial, const float *x, const float *dy, int add_dw, int add_dbias)
 {
-    job a = job_of(s, dw, dbias, partial, x, dy, add_dw, add_dbias);
+    int parts = rt_conv_parts(s, RT_CONV_FLOAT);
+    job a = job_of(s, dw, dbias, partial, x, dy, add_dw, add_dbias, parts);
     a.down = (a.m + SUMS - 1) / SUMS;
     unsigned blocks = (unsigned)a.down * (unsigned)((s->n + LANES - 1) / LANES);
-    RT_LAUNCH(k_direct_weights, dim3(blocks, (unsigned)rt_conv_parts(s)), dim3(THREADS), 0, stream, a);
+    RT_LAUNCH(k_direct_weights, dim3(blocks, (unsigned)parts), dim3(THREADS), 0, stream, a);
 }

@@ -88,12 +88,13 @@ static rt_status run_back(rt_cuda_emit *e, const shape *s, float *dx, const floa
 static void run_weights(rt_cuda_emit *e, const shape *s, float *dw, float *dbias, const float *x, const float *dy,
                         int add_dw, int add_dbias)
 {
+    const rt_conv_math math = rt_conv_is_direct(s) ? RT_CONV_FLOAT : math_of(e);
     rt_parts p = {.to = {dw, dbias}, .count = {rt_conv_weights(s), (size_t)s->n}, .add = {add_dw, add_dbias},
-                  .parts = rt_conv_parts(s)};
+                  .parts = rt_conv_parts(s, math)};
     float *partial = NULL;
     if (p.parts > 1) p.from = partial = rt_cuda_parts(e, (size_t)p.parts * (p.count[0] + p.count[1]));
     if (rt_conv_is_direct(s)) rt_k_direct_weights(e->stream, s, dw, dbias, partial, x, dy, add_dw, add_dbias);
-    else rt_k_conv_weights(e->stream, s, math_of(e), dw, dbias, partial, x, dy, add_dw, add_dbias);
+    else rt_k_conv_weights(e->stream, s, math, dw, dbias, partial, x, dy, add_dw, add_dbias);
     if (p.parts > 1) rt_cuda_add_later(e, &p);
 }
 
