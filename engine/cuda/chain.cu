@@ -31,16 +31,25 @@ inline __host__ __device__ int row_of(int n) { return n % QUAD == 0 ? n + QUAD :
  * chain gives; the same as they are, for the way back (-1: they are not kept); gradients of layers with even and with
  * odd numbers; sums; weights and biases (-1: they are read where they are). */
 struct room {
-    int in[RT_CHAIN_LAYERS + 1], kept[RT_CHAIN_LAYERS + 1], dz[2], part, w[RT_CHAIN_LAYERS], bias[RT_CHAIN_LAYERS], all;
+    int in[RT_CHAIN_LAYERS + 1], kept[RT_CHAIN_LAYERS + 1], dz[2], part, all, w[RT_CHAIN_LAYERS], bias[RT_CHAIN_LAYERS];
 };
 
-/* Starts the copies of rows of n floats, which lie ld apart in shared memory: a warp has a row. */
+/* Starts the copies of rows of n floats, which lie ld apart in shared memory. */
 RT_DEVICE void fetch(float *to, int ld, const float *from, int rows, int n)
 {
-    int lane = (int)threadIdx.x % WARP, each = ((uintptr_t)from & 15) == 0 && n % QUAD == 0 ? QUAD : 1;
-    for (int row = (int)threadIdx.x / WARP; row < rows; row += WARPS)
-        for (int i = lane * each; i < n; i += WARP * each)
-            rt_copy_async(to + row * ld + i, from + row * n + i, each * (int)sizeof(float), 1);
+    if (((uintptr_t)from & 15) == 0 && n % QUAD == 0) {
+        const unsigned along = (unsigned)n / QUAD, all = (unsigned)rows * along;
+        for (unsigned i = threadIdx.x; i < all; i += THREADS) {
+            unsigned row = i / along;
+            rt_copy_async(to + row * (unsigned)ld + (i - row * along) * QUAD, from + i * QUAD, 16, 1);
+        }
+        return;
+    }
+    const unsigned along = (unsigned)n, all = (unsigned)rows * along;
+    for (unsigned i = threadIdx.x; i < all; i += THREADS) {
+        unsigned row = i / along;
+        rt_copy_async(to + row * (unsigned)ld + (i - row * along), from + i, 4, 1);
+    }
 }
 RT_DEVICE void fetch_all(const rt_chain &c, const room &m, float *all)
 {
@@ -248,16 +257,27 @@ RT_DEVICE void lose(const rt_chain &c, const rt_chain_loss &e, const float *y, f
     if (lane == 0) e.rows[row] = loss;
 }
 
+struct arguments {
+    rt_chain chain;
+    rt_chain_loss loss;
+    room places;
+};
+
 template <int R, int WHAT>
 __global__ void __launch_bounds__(THREADS, 2)
-    k_chain(const RT_CONSTANT rt_chain c, const RT_CONSTANT rt_chain_loss e, const RT_CONSTANT room m,
-            const rt_cuda_now *now)
+    k_chain(const RT_CONSTANT arguments args, const rt_cuda_now *now)
 {
     RT_SHARED_DYNAMIC(float, all);
-    RT_SHARED(uint64_t, words, NOW_WORDS);
+    RT_SHARED(uint64_t, record, NOW_WORDS);
+    RT_SHARED(uint64_t, words, sizeof(arguments) / sizeof(uint64_t));
     int row0 = (int)blockIdx.x * R;
+    const arguments &own = *take_argument(words, args);
+    const rt_chain &c = own.chain;
+    const rt_chain_loss &e = own.loss;
+    const room &m = own.places;
+    if (WHAT >= 0) now = take_record(record, now);
+    __syncthreads();
     fetch_all(c, m, all);
-    if (WHAT >= 0) now = take_record(words, now);
     if (WHAT != BACK_ONLY) forward<R>(c, m, all, row0);
     if (WHAT == FORWARD_ONLY) return;
     if constexpr (R == RT_CHAIN_ROWS && WHAT != FORWARD_ONLY) {
@@ -334,7 +354,7 @@ void launch(cudaStream_t stream, const rt_chain *c, const rt_chain_loss &e, cons
 {
     room m = room_of(c, R, WHAT != BACK_ONLY, WHAT != FORWARD_ONLY, RT_CHAIN_SHARED / sizeof(float));
     RT_LAUNCH((k_chain<R, WHAT>), dim3((unsigned)((c->rows + R - 1) / R)), dim3(THREADS), sizeof(float) * (size_t)m.all,
-              stream, *c, e, m, now);
+              stream, (arguments{*c, e, m}), now);
 }
 }
 

@@ -35,6 +35,16 @@ template <int V> RT_DEVICE void load(float (&v)[V], const float *from)
     }
 }
 
+/* A kernel's argument, of whole words, in shared memory behind the next barrier: where a struct is read field by field,
+ * each of its lines would be waited for by itself. */
+template <class T> RT_DEVICE const T *take_argument(uint64_t *to, const T &from)
+{
+    static_assert(sizeof(T) % sizeof *to == 0, "an argument is whole words");
+    const uint64_t *words = (const uint64_t *)(const void *)&from;
+    for (int i = (int)threadIdx.x; i < (int)(sizeof(T) / sizeof *to); i += THREADS) to[i] = words[i];
+    return (const T *)(const void *)to;
+}
+
 /* The step's record in shared memory, by one read of each word: what is read of it afterwards is at hand. It is there
  * behind the next barrier. */
 RT_DEVICE const rt_cuda_now *take_record(uint64_t *to, const rt_cuda_now *now)

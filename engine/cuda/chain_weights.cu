@@ -210,18 +210,31 @@ RT_DEVICE bool by_fours(const rt_chain_layer &l, const rt_cuda_update &of, bool 
     return l.n % QUAD == 0 && (all & 15) == 0;
 }
 
+struct arguments {
+    rt_chain chain;
+    rt_chain_update update;
+    rt_loss_sums sums;
+};
+
 /* With sums the first block tells the host what the step gave, which takes as long as all else. */
 template <bool UPDATE>
-__global__ void __launch_bounds__(THREADS) k_chain_weights(const RT_CONSTANT rt_chain c,
-                                                           const RT_CONSTANT rt_chain_update u,
-                                                           const RT_CONSTANT rt_loss_sums e, const rt_cuda_now *now)
+__global__ void __launch_bounds__(THREADS) k_chain_weights(const RT_CONSTANT arguments args, const rt_cuda_now *now)
 {
-    RT_SHARED(uint64_t, words, NOW_WORDS);
+    RT_SHARED(uint64_t, record, NOW_WORDS);
+    RT_SHARED(uint64_t, words, sizeof(arguments) / sizeof(uint64_t));
     RT_SHARED(unsigned, lost, 1);
     RT_SHARED_2D(float, left, DEEP, TILE);
     RT_SHARED_2D(float, right, DEEP, TILE);
     RT_SHARED_2D(float, shares, SHARES, TILE);
-    const int tells = e.losses > 0, t = (int)threadIdx.x;
+    const int t = (int)threadIdx.x;
+    const arguments &own_args = *take_argument(words, args);
+    const rt_chain &c = own_args.chain;
+    const rt_chain_update &u = own_args.update;
+    const rt_loss_sums &e = own_args.sums;
+    now = take_record(record, now);
+    if (t == 0) lost[0] = 0;
+    __syncthreads();
+    const int tells = e.losses > 0;
     if (tells && blockIdx.x == 0) {
         end_losses<THREADS>(e, now);
         return;
@@ -241,8 +254,7 @@ __global__ void __launch_bounds__(THREADS) k_chain_weights(const RT_CONSTANT rt_
         before = of.trouble->bad;
         prepare(mine, l, of, k, n, fours);
         if (my_bias) own_of<1>(bias, of, l.dbias + at.n0 + t, l.bias + at.n0 + t);
-        of.now = now = take_record(words, now);
-        if (t == 0) lost[0] = 0;
+        of.now = now;
         for (int r = t; tells && r < c.rows; r += THREADS) of_row += fabsf(e.rows[r]);     /* not finite if one is not */
     }
     for (int row0 = 0; row0 < c.rows; row0 += DEEP) {
@@ -281,6 +293,6 @@ extern "C" void rt_k_chain_weights(cudaStream_t stream, const rt_chain *c, const
     dim3 grid((unsigned)(tiles + (sums != nullptr))), block(THREADS);
     if (!tiles && sums) rt_k_loss_end(stream, sums, now);
     if (!tiles) return;
-    if (u) RT_LAUNCH((k_chain_weights<true>), grid, block, 0, stream, *c, *u, e, now);
-    else RT_LAUNCH((k_chain_weights<false>), grid, block, 0, stream, *c, rt_chain_update{}, e, now);
+    if (u) RT_LAUNCH((k_chain_weights<true>), grid, block, 0, stream, (arguments{*c, *u, e}), now);
+    else RT_LAUNCH((k_chain_weights<false>), grid, block, 0, stream, (arguments{*c, rt_chain_update{}, e}), now);
 }

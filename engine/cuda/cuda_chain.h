@@ -21,7 +21,7 @@ extern "C" {
 enum {
     RT_CHAIN_LAYERS = 8,
     RT_CHAIN_ROWS = 4,                 /* of a block, that go back */
-    RT_CHAIN_SHARED = 46 << 10,        /* bytes that a block chooses of; it has some more */
+    RT_CHAIN_SHARED = 45 << 10,        /* bytes that a block chooses of; it has some more */
     RT_CHAIN_FIRST = 1 << 14,          /* weights of a first layer, from which on it has a launch of its own */
     RT_CHAIN_FIRST_K = 1024,           /* and its inputs, at most */
     RT_CHAIN_PARTS = 4                 /* of k there, for which there are blocks of their own where rows are few */

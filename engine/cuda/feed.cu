@@ -219,9 +219,15 @@ RT_DEVICE void fill_bytes(const feed_rows &f)
 RT_DEVICE void copy(const feed_rows &f, const float *from)
 {
     span s = own_span();
+    bool fours = f.size % FOUR == 0 && ((uintptr_t)from & 15) == 0;
     for (int r = s.row; r < f.rows && s.first < f.size; r += s.step) {
-        uint32_t x[FOUR] = {0, 0, 0, 0};
         size_t at = (size_t)r * f.size + s.first;
+        if (fours) {
+            uint4 v = r < f.there ? *(const uint4 *)(const void *)(from + at) : make_uint4(0, 0, 0, 0);
+            *(uint4 *)(void *)(f.dst + at) = v;
+            continue;
+        }
+        uint32_t x[FOUR] = {0, 0, 0, 0};
         for (int i = 0; i < FOUR && s.first + (size_t)i < f.size && r < f.there; i++)
             x[i] = ((const uint32_t *)from)[at + (size_t)i];
         put((uint32_t *)f.dst + (size_t)r * f.size, f.size, s.first, x);
@@ -275,17 +281,20 @@ RT_DEVICE void make(feed_rows &f)
 __global__ void __launch_bounds__(THREADS, 2)
     k_rows(float *dst, const rt_cuda_rows *desc, size_t size, int rows, const rt_cuda_now *now, rt_cuda_ring ring)
 {
-    enum { WORDS = sizeof *now / sizeof(uint64_t) };
+    enum { WORDS = sizeof *now / sizeof(uint64_t), ABOUT = sizeof *desc / sizeof(uint64_t) };
     static_assert(sizeof *now % sizeof(uint64_t) == 0, "a record is whole words");
     static_assert(offsetof(rt_cuda_now, block) == 0, "its first word is told here");
+    static_assert(sizeof *desc % sizeof(uint64_t) == 0, "so is a description");
     RT_SHARED(uint64_t, record, WORDS);
+    RT_SHARED(uint64_t, about, ABOUT);
     int t = (int)(threadIdx.y * blockDim.x + threadIdx.x);
     unsigned all = gridDim.x * gridDim.y, turn = 0;
     const char *block = ring.fixed ? ring.blocks + *ring.count % (unsigned)ring.count_of * ring.bytes : now->block;
     const uint64_t *from = ring.fixed ? (const uint64_t *)block : (const uint64_t *)now;
+    if (t < ABOUT) about[t] = ((const uint64_t *)desc)[t];
     for (int i = t; i < WORDS; i += THREADS) record[i] = from[i];
-    feed_rows f = {*desc, (const rt_cuda_now *)record, block, dst, size, rows, 0};
-    __syncthreads();                                  /* the record is there, and all have read the count */
+    __syncthreads();                                  /* both are there, and all have read the count */
+    feed_rows f = {*(const rt_cuda_rows *)about, (const rt_cuda_now *)record, block, dst, size, rows, 0};
     if (ring.fixed && t == 0) turn = atomicInc(ring.ticket, all - 1);      /* what it gives is waited for at the end */
     now = f.now;
     f.there = now->rows < rows ? now->rows : rows;
