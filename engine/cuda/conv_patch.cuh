@@ -240,7 +240,7 @@ template <int MATH, int Q, bool BACK> struct warp_sums {
     { return make_float4(acc[i][0][2 * q], acc[i][1][2 * q], acc[i][0][2 * q + 1], acc[i][1][2 * q + 1]); }
 };
 
-template <int MATH, int Q, bool BACK> __global__ void __launch_bounds__(WIDE, 2) k_patch(job a)
+template <int MATH, int Q, bool BACK> __global__ void __launch_bounds__(WIDE, 3) k_patch(job a)
 {
     RT_SHARED_DYNAMIC(float, shared);
     typedef warp_sums<MATH, Q, BACK> sums;
