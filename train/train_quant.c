@@ -15,6 +15,7 @@
 
 #define RANGE_MOMENTUM 0.01f
 #define HIGH_RATE 0.03                 /* of the peak */
+#define FEW_STEPS 4                    /* normal values have about 45 between their quartiles */
 
 /* ---- what there is ---- */
 
@@ -78,25 +79,33 @@ void rt_train_quant_free(rt_train_quant *q)
 
 /* ---- numbers ---- */
 
-/* Rows of calibration: as many as are asked for, evenly among those to learn from. */
+/* Rows of calibration: as many as are asked for, evenly among those to learn from; *x and *raw are the caller's to
+ * free, also after an error. */
+static rt_status read_rows(const rt_trainer *t, float **x, char **raw, size_t *n)
+{
+    const uint64_t most = (uint64_t)t->set.quant.of.rows;
+    *n = (size_t)(most < t->train.count ? most : t->train.count);
+    uint64_t *row = malloc(*n * sizeof *row);
+    if (!row) return rt_fail(RT_RUN, "out of memory");
+    for (uint64_t i = 0; i < *n; i++) row[i] = rt_rows_at(&t->train, i * (t->train.count / *n));
+    rt_status st = rt_calibrate_rows(x, raw, t->x, row, *n, &t->model->input[0]);
+    free(row);
+    return st;
+}
+
 static rt_status calibrate(rt_trainer *t)
 {
     const rt_train_quant *q = &t->quant;
-    const rt_quant_settings *of = &t->set.quant.of;
-    uint64_t n = (uint64_t)of->rows < t->train.count ? (uint64_t)of->rows : t->train.count;
-    uint64_t *row = malloc(n * sizeof *row);
+    rt_calibrate_spec spec = {.method = t->set.quant.of.method, .bytes = q->bytes, .bits = q->bits};
     float *x = NULL;
     char *raw = NULL;
-    if (!row) return rt_fail(RT_RUN, "out of memory");
-    for (uint64_t i = 0; i < n; i++) row[i] = rt_rows_at(&t->train, i * (t->train.count / n));
-    rt_calibrate_spec spec = {.method = of->method, .bytes = q->bytes, .bits = q->bits};
-    rt_status st = rt_calibrate_rows(&x, &raw, t->x, row, (size_t)n, &t->model->input[0]);
+    size_t n;
+    rt_status st = read_rows(t, &x, &raw, &n);
     if (!st) st = rt_calibrate(t->model, &spec, x, (int)n, t->opt->device);
     /* Learned steps begin where the squared error is least. 2 mean |w| / sqrt(most) (Esser et al. 2020, section 2.1) is
      * 1.8 times that for normal weights of 4 bits, which a small rate does not make good. */
     for (int i = 0; i < t->model->graph->nodes && !st; i++)
         if (q->learn[i]) st = rt_calibrate_steps(t->model, i, RT_CALIBRATE_MSE);
-    free(row);
     free(x);
     free(raw);
     return st;
@@ -188,6 +197,51 @@ static void say_early(rt_trainer *t)
     rt_progress_line(t->opt->progress, text);
 }
 
+static int ascending(const void *a, const void *b)
+{
+    const float *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* Steps of a byte between the quartiles of n values, whose order changes; -1: between them is nothing to be lost. Of
+ * many, some that lie evenly among them tell. */
+static double middle_steps(float *x, size_t n, float *low, float *high)
+{
+    enum { MOST = 1 << 16 };
+    const size_t apart = (n + MOST - 1) / MOST, m = (n + apart - 1) / apart;
+    *low = *high = 0;
+    for (size_t i = 0; i < n; i++) {
+        *low = fminf(*low, x[i]);
+        *high = fmaxf(*high, x[i]);
+    }
+    for (size_t i = 0; i < m; i++) x[i] = x[i * apart];
+    qsort(x, m, sizeof *x, ascending);
+    const float width = x[m - 1 - m / 4] - x[m / 4], step = rt_quant_of(*low, *high).scale;
+    return width > 0 ? (double)width / (double)step : -1;
+}
+
+/* Far values make the input's steps so wide that most others become the same few bytes: what no training makes good. It
+ * is said whenever a run begins or goes on, of the rows of calibration, which are the same then. */
+static rt_status say_coarse(rt_trainer *t)
+{
+    char text[300], *raw = NULL;
+    float *x = NULL, low, high;
+    size_t n;
+    double steps = -1;
+    if (t->quant.bytes || !t->quant.range[t->model->graph->input[0]]) return RT_OK;
+    rt_status st = read_rows(t, &x, &raw, &n);
+    if (!st) steps = middle_steps(x, n * t->model->input[0].size, &low, &high);
+    free(x);
+    free(raw);
+    if (st || steps < 0 || steps >= FEW_STEPS) return st;
+    snprintf(text, sizeof text, "quant: the normalised input goes from %g to %g in %zu rows, in 255 steps, %.2g of "
+             "which half of its values share: bring far values in (clip them, or take logarithms)", (double)low,
+             (double)high, n, steps);
+    cJSON_AddItemToArray(t->notes, cJSON_CreateString(text));
+    rt_progress_line(t->opt->progress, text);
+    return RT_OK;
+}
+
 /* What stands from now on: norms, ranges, and with them the program but for its numbers. */
 static rt_status freeze(rt_trainer *t)
 {
@@ -237,6 +291,7 @@ rt_status rt_train_quant_ready(rt_trainer *t, int next)
     if (!t->quant.begun) {
         find_borders(t);
         say_early(t);
+        RT_TRY(say_coarse(t));
         t->quant.begun = 1;
     }
     if (!next && !t->done) return RT_OK;

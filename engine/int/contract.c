@@ -92,17 +92,17 @@ rt_status rt_int_bias(int32_t *bias, const float *b, const float *sw, float sx, 
 
 rt_status rt_int_start(int32_t *start, const int32_t *bias, int zx, const int8_t *w, int taps, int n)
 {
-    enum { SOME = 64, FEW = 1 << 16 };   /* channels, and taps whose sums fit 32 bits, at a time */
+    enum { SOME = 64, FEW = 255 };       /* channels, and taps whose sums fit 16 bits, at a time */
     for (int c0 = 0; c0 < n; c0 += SOME) {
         int64_t sum[SOME] = {0}, most[SOME] = {0};
         int m = n - c0 < SOME ? n - c0 : SOME;
         for (int t0 = 0; t0 < taps; t0 += FEW) {
-            int32_t some[SOME] = {0}, large[SOME] = {0};
+            int16_t some[SOME] = {0}, large[SOME] = {0};
             for (int t = t0; t < taps && t < t0 + FEW; t++)
                 for (int c = 0; c < m; c++) {
-                    int v = w[(ptrdiff_t)t * n + c0 + c];
-                    some[c] += v;
-                    large[c] += v < 0 ? -v : v;
+                    int16_t v = w[(ptrdiff_t)t * n + c0 + c];
+                    some[c] = (int16_t)(some[c] + v);
+                    large[c] = (int16_t)(large[c] + (v < 0 ? -v : v));
                 }
             for (int c = 0; c < m; c++) {
                 sum[c] += some[c];

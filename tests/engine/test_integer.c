@@ -275,6 +275,9 @@ static void refusals(void **state)
     check_fails(rt_int_start(&bias, &bias, 0, w, K, 1), RT_USAGE, "channel 0 may leave 32 bits");
     check_ok(rt_int_start(&bias, &bias, 0, w, 66000, 1));
     check_fails(rt_int_start(&bias, &bias, 255, w, 34000, 1), RT_USAGE, "channel 0 may leave 32 bits");
+    memset(w, -128, sizeof w);
+    check_fails(rt_int_start(&bias, &(int32_t){0}, 0, w, 66000, 1), RT_USAGE, "channel 0 may leave 32 bits");
+    memset(w, 127, sizeof w);
     check_fails(rt_int_start(&bias, (const int32_t[1]){INT32_MIN}, 0, w, 1, 1), RT_USAGE, "bias -2147483648 steps");
     check_fails(rt_int_bias(&bias, &b, &sw, 0.1f, 1), RT_USAGE, "which leave 32 bits");
     check_fails(rt_int_bias(&bias, &nan, &sw, 0.1f, 1), RT_USAGE, "which leave 32 bits");

@@ -270,6 +270,26 @@ static void frozen_steps_are_the_program(void **state)
             }
 }
 
+/* Rows that are a bit of a float beside a border between two bytes: a step gives them the bytes of the program. */
+static void rows_beside_borders_are_those_of_the_program(void **state)
+{
+    (void)state;
+    frozen f;
+    scene s = scene_new(1, 0, &(rt_calibrate_spec){0});
+    size_t n = s.m->input[0].size * ROWS;
+    const float *range = rt_model_range(s.m, s.m->graph->input[0]);
+    rt_quant q = rt_quant_of(range[0], range[1]);
+    for (size_t i = 0; i < n; i++) {
+        float border = (float)(((double)(i / 3 % 250) + 1.5 - q.zero) * (double)q.scale);
+        s.x[i] = i % 3 ? nextafterf(border, i % 3 == 1 ? INFINITY : -INFINITY) : border;
+    }
+    begin(&f, &s, 1, 0, device);
+    rt_step_result got = step_of(&f, &s, ROWS);
+    check_step(&s, &f, &got, ROWS);
+    end(&f);
+    scene_free(&s);
+}
+
 /* What has no integers ends the step: nothing is changed, and the layer is named. */
 static void weights_without_integers_are_told(void **state)
 {
@@ -306,6 +326,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(live_steps_are_those_of_pytorch),
                                        cmocka_unit_test(frozen_steps_are_the_program),
+                                       cmocka_unit_test(rows_beside_borders_are_those_of_the_program),
                                        cmocka_unit_test(weights_without_integers_are_told)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
