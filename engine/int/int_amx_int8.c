@@ -9,4 +9,5 @@
 #include "engine/int/int_conv.inc"
 
 #include "engine/int/int_amx.inc"
+#include "engine/int/int_winograd.inc"
 #include "engine/int/int_elements.inc"

@@ -6,4 +6,5 @@
 
 #include "engine/int/int_depthwise.inc"
 #include "engine/int/int_conv.inc"
+#include "engine/int/int_winograd.inc"
 #include "engine/int/int_elements.inc"

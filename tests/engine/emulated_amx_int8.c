@@ -45,4 +45,5 @@ static void _tile_dpbusd(int c, int a, int b)
 #include "engine/int/int_conv.inc"
 
 #include "engine/int/int_amx.inc"
+#include "engine/int/int_winograd.inc"
 #include "engine/int/int_elements.inc"

@@ -10,7 +10,7 @@
 #include <string.h>
 
 typedef union { uint8_t b[16]; } __m128i;
-typedef union { uint8_t b[32]; } __m256i;
+typedef union { uint8_t b[32]; uint16_t w[16]; } __m256i;
 typedef union { int32_t i[16]; uint8_t u[64]; int8_t s[64]; int16_t h[32]; uint16_t w[32]; } __m512i;
 typedef struct { float f[16]; } __m512;
 
@@ -27,6 +27,9 @@ I(_mm512_cvtps_epi32, (__m512 a), a.f[k] >= -0x1p31f && a.f[k] < 0x1p31f ? (int3
 I(_mm512_dpbusd_epi32, (__m512i acc, __m512i x, __m512i w),
   (int32_t)((uint32_t)acc.i[k] + (uint32_t)(x.u[4 * k] * w.s[4 * k] + x.u[4 * k + 1] * w.s[4 * k + 1] +
                                             x.u[4 * k + 2] * w.s[4 * k + 2] + x.u[4 * k + 3] * w.s[4 * k + 3])))
+I(_mm512_dpwssd_epi32, (__m512i acc, __m512i x, __m512i w),
+  (int32_t)((uint32_t)acc.i[k] + (uint32_t)(x.h[2 * k] * w.h[2 * k]) + (uint32_t)(x.h[2 * k + 1] * w.h[2 * k + 1])))
+I(_mm512_srai_epi32, (__m512i a, int by), a.i[k] < 0 ? (int32_t)~(~(uint32_t)a.i[k] >> by) : a.i[k] >> by)
 F(_mm512_set1_ps, (float a), a)
 F(_mm512_cvtepi32_ps, (__m512i a), (float)a.i[k])
 F(_mm512_mul_ps, (__m512 a, __m512 b), a.f[k] * b.f[k])
@@ -103,6 +106,10 @@ static __m128i _mm512_extracti32x4_epi32(__m512i a, int part)
 static __m256i _mm512_castsi512_si256(__m512i a) { return _mm512_extracti64x4_epi64(a, 0); }
 static __m128i _mm512_castsi512_si128(__m512i a) { return _mm512_extracti32x4_epi32(a, 0); }
 static void _mm256_storeu_si256(void *p, __m256i a) { memcpy(p, &a, sizeof a); }
+static __m256i _mm256_cvtepu8_epi16(__m128i a) { __m256i r; EACH(16) r.w[k] = a.b[k]; return r; }
+static __m256i _mm256_add_epi16(__m256i a, __m256i b) { EACH(16) a.w[k] = (uint16_t)(a.w[k] + b.w[k]); return a; }
+static __m256i _mm256_sub_epi16(__m256i a, __m256i b) { EACH(16) a.w[k] = (uint16_t)(a.w[k] - b.w[k]); return a; }
+static __m256i _mm256_slli_epi16(__m256i a, int by) { EACH(16) a.w[k] = (uint16_t)(a.w[k] << by); return a; }
 typedef uint16_t __mmask16;
 F(_mm512_maskz_loadu_ps, (uint16_t m, const float *p), m >> k & 1 ? p[k] : 0)
 F(_mm512_abs_ps, (__m512 a), fabsf(a.f[k]))
