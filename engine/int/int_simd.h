@@ -71,11 +71,11 @@ static inline VI vi_round(VF a) { return _mm512_cvtps_epi32(a); }
 static inline void vi_store_bytes(uint8_t *p, VI a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
 static inline VI vi_set16(int a) { return _mm512_set1_epi16((int16_t)a); }
 static inline VI vi_set8(int a) { return _mm512_set1_epi8((int8_t)a); }
-/* In each part of 16 bytes the numbers of a, b, c and d, plus zero, clamped to [0, 255], and low at least. */
-static inline VI vi_mixed_bytes(VI a, VI b, VI c, VI d, VI zero, VI low)
+/* In each part of 16 bytes the numbers of a, b, c and d, plus zero, clamped to [low, high], bytes. */
+static inline VI vi_mixed_bytes(VI a, VI b, VI c, VI d, VI zero, VI low, VI high)
 {
     VI ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zero), cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero);
-    return _mm512_max_epu8(_mm512_packus_epi16(ab, cd), low);
+    return _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(ab, cd), low), high);
 }
 /* Those of a, then of b, c and d. */
 static inline VI vi_sorted_bytes(VI mixed)
@@ -131,11 +131,11 @@ static inline void vi_store_bytes(uint8_t *p, VI a)
 }
 static inline VI vi_set16(int a) { return _mm256_set1_epi16((int16_t)a); }
 static inline VI vi_set8(int a) { return _mm256_set1_epi8((int8_t)a); }
-/* In each part of 16 bytes the numbers of a, b, c and d, plus zero, clamped to [0, 255], and low at least. */
-static inline VI vi_mixed_bytes(VI a, VI b, VI c, VI d, VI zero, VI low)
+/* In each part of 16 bytes the numbers of a, b, c and d, plus zero, clamped to [low, high], bytes. */
+static inline VI vi_mixed_bytes(VI a, VI b, VI c, VI d, VI zero, VI low, VI high)
 {
     VI ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero), cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero);
-    return _mm256_max_epu8(_mm256_packus_epi16(ab, cd), low);
+    return _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(ab, cd), low), high);
 }
 /* Those of a, then of b, c and d. */
 static inline VI vi_sorted_bytes(VI mixed)
@@ -174,6 +174,17 @@ static inline void vs_store(void *p, VS a) { _mm256_storeu_si256((__m256i *)p, a
 /* acc as the number of a byte, less its zero point: what sat and rne of the contract give; any acc is let through. */
 static inline VI vi_requantize(VI acc, VF m, VF low, VF high)
 { return vi_round(vf_min(vf_max(vf_mul(vf_of(acc), m), low), high)); }
-/* The same before it is clamped from below, which vi_mixed_bytes does: what is far below becomes the least int. */
-static inline VI vi_scaled(VI acc, VF m, VF high) { return vi_round(vf_min(vf_mul(vf_of(acc), m), high)); }
+/* The same before it is clamped, which vi_mixed_bytes does; of a factor from FLAT on what no int holds would become the
+ * least one. */
+#define FLAT 1.0f
+static inline VI vi_scaled(VI acc, VF m) { return vi_round(vf_mul(vf_of(acc), m)); }
+static inline int is_flat(const float *m, int n)
+{
+    for (int c = 0; c < n; c++) if (!(m[c] < FLAT)) return 0;
+    return 1;
+}
+
+/* What vi_mixed_bytes takes. */
+typedef struct { VI zero, low, high; } ends;
+static inline ends ends_of(const rt_int_range *r) { return (ends){vi_set16(r->zero), vi_set8(r->low), vi_set8(r->high)}; }
 #endif

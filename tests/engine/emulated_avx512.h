@@ -87,6 +87,7 @@ static __m512i _mm512_adds_epi16(__m512i a, __m512i b)
     return a;
 }
 static __m512i _mm512_max_epu8(__m512i a, __m512i b) { EACH(64) a.u[k] = a.u[k] > b.u[k] ? a.u[k] : b.u[k]; return a; }
+static __m512i _mm512_min_epu8(__m512i a, __m512i b) { EACH(64) a.u[k] = a.u[k] < b.u[k] ? a.u[k] : b.u[k]; return a; }
 static __m512i _mm512_setr_epi32(int a0, int a1, int a2, int a3, int a4, int a5, int a6, int a7, int a8, int a9,
                                  int a10, int a11, int a12, int a13, int a14, int a15)
 { return (__m512i){.i = {a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15}}; }
