@@ -11,7 +11,9 @@
 
 enum { ALIGN = 64, AT_ONCE = 16 };    /* rows of a net whose tensors have one pixel, which are the pixels of a line */
 
-typedef struct { int rows; } head;    /* what a context begins with: rows that its calls are made for; calls follow */
+/* What a context begins with: rows that its calls are made for; whether weights are read from their end, in turns, so
+ * that a row begins with what the one before it left in the cache. Calls follow. */
+typedef struct { int rows, backward; } head;
 
 typedef struct {
     rt_net_op op;
@@ -338,10 +340,11 @@ static void floats(float *y, const rt_int_image *x, rt_quant q)
         for (int j = 0; j < x->w * x->c; j++) *y++ = q.scale * (float)(x->p[i * x->row + j] - q.zero);
 }
 
-static void run(const rt_int_kernels *k, ready *r, float *y)
+static void run(const rt_int_kernels *k, ready *r, float *y, int backward)
 {
     switch (r->op) {
     case RT_NET_CONV:
+        r->u.conv.backward = backward;
         if (r->head >= 0) r->u.conv.logits = y + r->head;
         k->conv(&r->u.conv);
         break;
@@ -388,6 +391,7 @@ void rt_linked_infer(const rt_linked *l, void *context, float *y, const void *x,
         take = rows - r < l->at_once ? rows - r : l->at_once;
         read_input(l, &in, (const char *)x + (size_t)r * row, take);
         if (l->at_once > 1) set_rows(l, context, take);
-        for (int i = 0; i < n->calls; i++) run(l->k, &call[i], y + (ptrdiff_t)r * l->width);
+        const int backward = ((head *)context)->backward ^= 1;
+        for (int i = 0; i < n->calls; i++) run(l->k, &call[i], y + (ptrdiff_t)r * l->width, backward);
     }
 }

@@ -52,15 +52,15 @@ static inline VI vi_dot(VI acc, VI x, VI w) { return _mm512_dpbusd_epi32(acc, x,
 /* Two products of 16 bits. */
 static inline VI vi_dot16(VI acc, VI x, VI w) { return _mm512_dpwssd_epi32(acc, x, w); }
 #define vi_sra(a, k) _mm512_srai_epi32(a, k)
+static inline VI vi_and(VI a, VI b) { return _mm512_and_si512(a, b); }
+static inline VI vi_least(VI a, VI b) { return _mm512_min_epi32(a, b); }
+static inline int vi_any_upto(VI a, int most) { return _mm512_cmple_epi32_mask(a, vi_set1(most)) != 0; }
 static inline VI vi_bytes(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
 static inline VF vf_set1(float a) { return _mm512_set1_ps(a); }
 static inline VF vf_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline VF vf_load_some(const float *p, int n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
 static inline void vf_store(float *p, VF a) { _mm512_storeu_ps(p, a); }
 static inline VF vf_mul(VF a, VF b) { return _mm512_mul_ps(a, b); }
-static inline VF vf_sub(VF a, VF b) { return _mm512_sub_ps(a, b); }
-static inline VF vf_magnitude(VF a) { return _mm512_abs_ps(a); }
-static inline int vf_any_above(VF a, VF b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
 static inline VF vf_div(VF a, VF b) { return _mm512_div_ps(a, b); }
 static inline VF vf_fma(VF a, VF b, VF c) { return _mm512_fmadd_ps(a, b, c); }
 static inline VF vf_max(VF a, VF b) { return _mm512_max_ps(a, b); }
@@ -71,12 +71,15 @@ static inline VI vi_round(VF a) { return _mm512_cvtps_epi32(a); }
 static inline void vi_store_bytes(uint8_t *p, VI a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
 static inline VI vi_set16(int a) { return _mm512_set1_epi16((int16_t)a); }
 static inline VI vi_set8(int a) { return _mm512_set1_epi8((int8_t)a); }
-/* In each part of 16 bytes the numbers of a, b, c and d, plus zero, clamped to [low, high], bytes. */
-static inline VI vi_mixed_bytes(VI a, VI b, VI c, VI d, VI zero, VI low, VI high)
+/* In each part of 16 bytes the numbers of a, b, c and d, plus zero, clamped to [0, 255]. */
+static inline VI vi_any_bytes(VI a, VI b, VI c, VI d, VI zero)
 {
     VI ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zero), cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero);
-    return _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(ab, cd), low), high);
+    return _mm512_packus_epi16(ab, cd);
 }
+/* The same, clamped to [low, high]. */
+static inline VI vi_mixed_bytes(VI a, VI b, VI c, VI d, VI zero, VI low, VI high)
+{ return _mm512_min_epu8(_mm512_max_epu8(vi_any_bytes(a, b, c, d, zero), low), high); }
 /* Those of a, then of b, c and d. */
 static inline VI vi_sorted_bytes(VI mixed)
 {
@@ -104,6 +107,10 @@ static inline VI vi_add(VI a, VI b) { return _mm256_add_epi32(a, b); }
 static inline VI vi_sub(VI a, VI b) { return _mm256_sub_epi32(a, b); }
 static inline VI vi_mul(VI a, VI b) { return _mm256_mullo_epi32(a, b); }
 #define vi_sra(a, k) _mm256_srai_epi32(a, k)
+static inline VI vi_and(VI a, VI b) { return _mm256_and_si256(a, b); }
+static inline VI vi_least(VI a, VI b) { return _mm256_min_epi32(a, b); }
+static inline int vi_any_upto(VI a, int most)
+{ return _mm256_movemask_epi8(_mm256_cmpgt_epi32(vi_set1(most + 1), a)) != 0; }
 static inline VI vi_bytes(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
 static inline VF vf_set1(float a) { return _mm256_set1_ps(a); }
 static inline VF vf_load(const float *p) { return _mm256_loadu_ps(p); }
@@ -115,9 +122,6 @@ static inline VF vf_load_some(const float *p, int n)
 }
 static inline void vf_store(float *p, VF a) { _mm256_storeu_ps(p, a); }
 static inline VF vf_mul(VF a, VF b) { return _mm256_mul_ps(a, b); }
-static inline VF vf_sub(VF a, VF b) { return _mm256_sub_ps(a, b); }
-static inline VF vf_magnitude(VF a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
-static inline int vf_any_above(VF a, VF b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)) != 0; }
 static inline VF vf_div(VF a, VF b) { return _mm256_div_ps(a, b); }
 static inline VF vf_fma(VF a, VF b, VF c) { return _mm256_fmadd_ps(a, b, c); }
 static inline VF vf_max(VF a, VF b) { return _mm256_max_ps(a, b); }
@@ -131,12 +135,15 @@ static inline void vi_store_bytes(uint8_t *p, VI a)
 }
 static inline VI vi_set16(int a) { return _mm256_set1_epi16((int16_t)a); }
 static inline VI vi_set8(int a) { return _mm256_set1_epi8((int8_t)a); }
-/* In each part of 16 bytes the numbers of a, b, c and d, plus zero, clamped to [low, high], bytes. */
-static inline VI vi_mixed_bytes(VI a, VI b, VI c, VI d, VI zero, VI low, VI high)
+/* In each part of 16 bytes the numbers of a, b, c and d, plus zero, clamped to [0, 255]. */
+static inline VI vi_any_bytes(VI a, VI b, VI c, VI d, VI zero)
 {
     VI ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero), cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero);
-    return _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(ab, cd), low), high);
+    return _mm256_packus_epi16(ab, cd);
 }
+/* The same, clamped to [low, high]. */
+static inline VI vi_mixed_bytes(VI a, VI b, VI c, VI d, VI zero, VI low, VI high)
+{ return _mm256_min_epu8(_mm256_max_epu8(vi_any_bytes(a, b, c, d, zero), low), high); }
 /* Those of a, then of b, c and d. */
 static inline VI vi_sorted_bytes(VI mixed)
 { return _mm256_permutevar8x32_epi32(mixed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); }

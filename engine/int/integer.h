@@ -52,6 +52,7 @@ typedef struct {
     float *logits;                   /* (H, W, N) in place of y; or NULL */
     int32_t *sums;                   /* (H, W, N), acc itself, in place of y; or NULL */
     const void *packed;              /* conv_bytes, aligned to 64 */
+    int backward;                    /* of one pixel: read weights from their end, of which the cache may hold more */
 } rt_int_conv;
 
 /* y = a + b (ra, rb and fx as above) or a b (ra is R) of images of one shape. */

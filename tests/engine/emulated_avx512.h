@@ -113,13 +113,12 @@ static __m256i _mm256_sub_epi16(__m256i a, __m256i b) { EACH(16) a.w[k] = (uint1
 static __m256i _mm256_slli_epi16(__m256i a, int by) { EACH(16) a.w[k] = (uint16_t)(a.w[k] << by); return a; }
 typedef uint16_t __mmask16;
 F(_mm512_maskz_loadu_ps, (uint16_t m, const float *p), m >> k & 1 ? p[k] : 0)
-F(_mm512_abs_ps, (__m512 a), fabsf(a.f[k]))
-F(_mm512_sub_ps, (__m512 a, __m512 b), a.f[k] - b.f[k])
-#define _CMP_GT_OQ 30
-static uint16_t _mm512_cmp_ps_mask(__m512 a, __m512 b, int how)
+I(_mm512_and_si512, (__m512i a, __m512i b), a.i[k] & b.i[k])
+I(_mm512_min_epi32, (__m512i a, __m512i b), a.i[k] < b.i[k] ? a.i[k] : b.i[k])
+static uint16_t _mm512_cmple_epi32_mask(__m512i a, __m512i b)
 {
     unsigned m = 0;
-    EACH(16) m |= (unsigned)(how == _CMP_GT_OQ && a.f[k] > b.f[k]) << k;
+    EACH(16) m |= (unsigned)(a.i[k] <= b.i[k]) << k;
     return (uint16_t)m;
 }
 #endif
