@@ -52,6 +52,20 @@ static inline VI vi_dot(VI acc, VI x, VI w) { return _mm512_dpbusd_epi32(acc, x,
 /* Two products of 16 bits. */
 static inline VI vi_dot16(VI acc, VI x, VI w) { return _mm512_dpwssd_epi32(acc, x, w); }
 #define vi_sra(a, k) _mm512_srai_epi32(a, k)
+static inline VI vi_add16(VI a, VI b) { return _mm512_add_epi16(a, b); }
+static inline VI vi_sub16(VI a, VI b) { return _mm512_sub_epi16(a, b); }
+#define vi_shl16(a, k) _mm512_slli_epi16(a, k)
+/* 16 bytes at p, and `next` behind it where a vector has room for them. */
+static inline VI vi_bytes16(const uint8_t *p, ptrdiff_t next)
+{
+    const __m256i first = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p));
+    return _mm512_cvtepu8_epi16(_mm256_inserti128_si256(first, _mm_loadu_si128((const __m128i *)(p + next)), 1));
+}
+static inline void vi_store16(int16_t *p, int16_t *q, VI a)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_castsi512_si256(a));
+    _mm256_storeu_si256((__m256i *)(void *)q, _mm512_extracti64x4_epi64(a, 1));
+}
 static inline VI vi_and(VI a, VI b) { return _mm512_and_si512(a, b); }
 static inline VI vi_least(VI a, VI b) { return _mm512_min_epi32(a, b); }
 static inline int vi_any_upto(VI a, int most) { return _mm512_cmple_epi32_mask(a, vi_set1(most)) != 0; }
@@ -107,6 +121,12 @@ static inline VI vi_add(VI a, VI b) { return _mm256_add_epi32(a, b); }
 static inline VI vi_sub(VI a, VI b) { return _mm256_sub_epi32(a, b); }
 static inline VI vi_mul(VI a, VI b) { return _mm256_mullo_epi32(a, b); }
 #define vi_sra(a, k) _mm256_srai_epi32(a, k)
+static inline VI vi_add16(VI a, VI b) { return _mm256_add_epi16(a, b); }
+static inline VI vi_sub16(VI a, VI b) { return _mm256_sub_epi16(a, b); }
+#define vi_shl16(a, k) _mm256_slli_epi16(a, k)
+static inline VI vi_bytes16(const uint8_t *p, ptrdiff_t next)
+{ return (void)next, _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)p)); }
+static inline void vi_store16(int16_t *p, int16_t *q, VI a) { (void)q, _mm256_storeu_si256((__m256i *)(void *)p, a); }
 static inline VI vi_and(VI a, VI b) { return _mm256_and_si256(a, b); }
 static inline VI vi_least(VI a, VI b) { return _mm256_min_epi32(a, b); }
 static inline int vi_any_upto(VI a, int most)
@@ -162,21 +182,12 @@ static inline VI vi_dot16(VI acc, VI x, VI w) { return _mm256_dpwssd_avx_epi32(a
 /* Sums of two products in 16 bits, and of four in 32: exact where no pair's sum leaves 16 bits. */
 static inline VI vi_pairs(VI x, VI w) { return _mm256_maddubs_epi16(x, w); }
 static inline VI vi_xor(VI a, VI b) { return _mm256_xor_si256(a, b); }
-static inline VI vi_add16(VI a, VI b) { return _mm256_add_epi16(a, b); }
 static inline VI vi_widen(VI pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
 static inline VI vi_dot(VI acc, VI x, VI w) { return vi_add(acc, vi_widen(vi_pairs(x, w))); }
 /* Two products of 16 bits. */
 static inline VI vi_dot16(VI acc, VI x, VI w) { return vi_add(acc, _mm256_madd_epi16(x, w)); }
 #endif
 #endif
-
-/* 16 numbers of 16 bits, in all families. */
-typedef __m256i VS;
-static inline VS vs_bytes(const uint8_t *p) { return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)p)); }
-static inline VS vs_add(VS a, VS b) { return _mm256_add_epi16(a, b); }
-static inline VS vs_sub(VS a, VS b) { return _mm256_sub_epi16(a, b); }
-static inline VS vs_shl2(VS a) { return _mm256_slli_epi16(a, 2); }
-static inline void vs_store(void *p, VS a) { _mm256_storeu_si256((__m256i *)p, a); }
 
 /* acc as the number of a byte, less its zero point: what sat and rne of the contract give; any acc is let through. */
 static inline VI vi_requantize(VI acc, VF m, VF low, VF high)

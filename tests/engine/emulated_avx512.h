@@ -10,7 +10,7 @@
 #include <string.h>
 
 typedef union { uint8_t b[16]; } __m128i;
-typedef union { uint8_t b[32]; uint16_t w[16]; } __m256i;
+typedef union { uint8_t b[32]; } __m256i;
 typedef union { int32_t i[16]; uint8_t u[64]; int8_t s[64]; int16_t h[32]; uint16_t w[32]; } __m512i;
 typedef struct { float f[16]; } __m512;
 
@@ -107,10 +107,12 @@ static __m128i _mm512_extracti32x4_epi32(__m512i a, int part)
 static __m256i _mm512_castsi512_si256(__m512i a) { return _mm512_extracti64x4_epi64(a, 0); }
 static __m128i _mm512_castsi512_si128(__m512i a) { return _mm512_extracti32x4_epi32(a, 0); }
 static void _mm256_storeu_si256(void *p, __m256i a) { memcpy(p, &a, sizeof a); }
-static __m256i _mm256_cvtepu8_epi16(__m128i a) { __m256i r; EACH(16) r.w[k] = a.b[k]; return r; }
-static __m256i _mm256_add_epi16(__m256i a, __m256i b) { EACH(16) a.w[k] = (uint16_t)(a.w[k] + b.w[k]); return a; }
-static __m256i _mm256_sub_epi16(__m256i a, __m256i b) { EACH(16) a.w[k] = (uint16_t)(a.w[k] - b.w[k]); return a; }
-static __m256i _mm256_slli_epi16(__m256i a, int by) { EACH(16) a.w[k] = (uint16_t)(a.w[k] << by); return a; }
+static __m512i _mm512_cvtepu8_epi16(__m256i a) { __m512i r; EACH(32) r.w[k] = a.b[k]; return r; }
+static __m512i _mm512_add_epi16(__m512i a, __m512i b) { EACH(32) a.w[k] = (uint16_t)(a.w[k] + b.w[k]); return a; }
+static __m512i _mm512_sub_epi16(__m512i a, __m512i b) { EACH(32) a.w[k] = (uint16_t)(a.w[k] - b.w[k]); return a; }
+static __m512i _mm512_slli_epi16(__m512i a, int by) { EACH(32) a.w[k] = (uint16_t)(a.w[k] << by); return a; }
+static __m256i _mm256_castsi128_si256(__m128i a) { __m256i r = {{0}}; memcpy(&r, &a, sizeof a); return r; }
+static __m256i _mm256_inserti128_si256(__m256i a, __m128i b, int at) { memcpy(a.b + 16 * at, &b, sizeof b); return a; }
 typedef uint16_t __mmask16;
 F(_mm512_maskz_loadu_ps, (uint16_t m, const float *p), m >> k & 1 ? p[k] : 0)
 I(_mm512_and_si512, (__m512i a, __m512i b), a.i[k] & b.i[k])
