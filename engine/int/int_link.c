@@ -41,6 +41,7 @@ struct rt_linked {
     const rt_net *net;
     const rt_int_kernels *k;
     ready *call;                     /* pointers to tensors are offsets from the context's begin */
+    int *gives;                      /* of each call: the tensor that it writes; -1: none, or a call before it does */
     spot *spot;
     float *m;
     int32_t *start;
@@ -64,6 +65,50 @@ static int is_flat(const rt_net *n)
     return n->heads == 1;
 }
 
+/* The shape of a CONV; images lie at 0. */
+static rt_int_conv conv_shape(const rt_linked *l, const rt_net_call *c)
+{
+    const rt_net_tensor *x = &l->net->tensor[c->in[0]];
+    rt_int_conv a = {.x = {.px = x->c, .h = x->h, .w = x->w * l->at_once, .c = x->c},
+                     .kh = c->kh,
+                     .kw = c->kw,
+                     .sh = c->sh,
+                     .sw = c->sw,
+                     .groups = c->groups,
+                     .n = c->n};
+    rt_net_window(c, x, &a.y.h, &a.y.w);
+    a.y.w *= l->at_once;
+    a.y.c = c->n;
+    a.y.px = c->n;
+    a.y.row = a.y.w * a.y.px;
+    return a;
+}
+
+/* Whether c is the maximum of pixels side by side of what only it reads, which the convolution before it can give. */
+static int joins(const rt_linked *l, const rt_net_call *c)
+{
+    const rt_net *n = l->net;
+    const rt_net_call *conv = c - 1;
+    if (l->keep || c == n->call || c->op != RT_NET_MAX_POOL || conv->op != RT_NET_CONV || conv->out != c->in[0] ||
+        c->kh != 1 || c->kw != 2 || c->sh != 1 || c->sw != 2 || c->pad[0] + c->pad[1] + c->pad[2] + c->pad[3])
+        return 0;
+    for (const rt_net_call *o = n->call; o < n->call + n->calls; o++)
+        for (int k = 0; k <= (o->op == RT_NET_ADD || o->op == RT_NET_MUL); k++)
+            if (o != c && o->in[k] == conv->out) return 0;
+    const rt_int_conv a = conv_shape(l, conv);
+    return l->k->conv_pairs(&a);
+}
+
+static void find_outputs(rt_linked *l)
+{
+    for (int i = 0; i < l->net->calls; i++) {
+        l->gives[i] = l->net->call[i].out;
+        if (!joins(l, &l->net->call[i])) continue;
+        l->gives[i - 1] = l->net->call[i].out;
+        l->gives[i] = -1;
+    }
+}
+
 static void find_spots(rt_linked *l)
 {
     const rt_net *n = l->net;
@@ -76,8 +121,9 @@ static void find_spots(rt_linked *l)
             for (int e = 0; e < 4 && c->op == RT_NET_CONV; e++)
                 if (c->pad[e] > s->border[e]) s->border[e] = c->pad[e];
         }
-        if (c->out >= 0 && l->spot[c->out].first > i) l->spot[c->out].first = i;
-        if (c->out >= 0 && l->spot[c->out].last < i) l->spot[c->out].last = i;
+        const int out = l->gives[i];
+        if (out >= 0 && l->spot[out].first > i) l->spot[out].first = i;
+        if (out >= 0 && l->spot[out].last < i) l->spot[out].last = i;
     }
     for (int t = 0; t < n->tensors; t++) {
         spot *s = &l->spot[t];
@@ -107,7 +153,7 @@ static rt_status find_places(rt_linked *l)
     place *p = calloc((size_t)n->tensors, sizeof *p);
     if (!p) return rt_fail(RT_RUN, "out of memory");
     for (int i = -1; i < n->calls; i++) {
-        int t = i < 0 ? 0 : n->call[i].out;
+        int t = i < 0 ? 0 : l->gives[i];
         if (t < 0 || l->spot[t].first != i) continue;
         int best = -1;
         for (int k = 0; k < count; k++)
@@ -140,26 +186,17 @@ static rt_int_image image_of(const rt_linked *l, int t)
 static rt_int_conv ready_conv(const rt_linked *l, const rt_net_call *c)
 {
     const rt_net *n = l->net;
-    rt_int_conv a = {.x = image_of(l, c->in[0]),
-                     .kh = c->kh,
-                     .kw = c->kw,
-                     .sh = c->sh,
-                     .sw = c->sw,
-                     .groups = c->groups,
-                     .n = c->n,
-                     .w = n->weight + c->weight,
-                     .bias = l->start + c->channel,
-                     .m = l->m + c->channel};
+    rt_int_conv a = conv_shape(l, c);
+    const int out = l->gives[c - n->call];
+    a.x = image_of(l, c->in[0]);
     a.x.p -= c->pad[0] * a.x.row + c->pad[2] * a.x.px;
-    if (c->out >= 0) {
-        a.y = image_of(l, c->out);
-        a.range = rt_int_range_of(n->tensor[c->out].q, c->act);
-    } else {
-        rt_net_window(c, &n->tensor[c->in[0]], &a.y.h, &a.y.w);
-        a.y.w *= l->at_once;
-        a.y.c = a.y.px = c->n;
-        a.y.row = a.y.w * a.y.px;
-    }
+    a.w = n->weight + c->weight;
+    a.bias = l->start + c->channel;
+    a.m = l->m + c->channel;
+    if (out < 0) return a;
+    a.y = image_of(l, out);
+    a.range = rt_int_range_of(n->tensor[c->out].q, c->act);
+    a.pairs = out != c->out;
     return a;
 }
 
@@ -177,6 +214,10 @@ static ready ready_of(const rt_linked *l, const rt_net_call *c)
                                                                         t[c->out].q);
         break;
     case RT_NET_MAX_POOL: case RT_NET_AVG_POOL:
+        if (l->gives[c - l->net->call] < 0) {
+            r.op = RT_NET_OPS;                           /* the call before it does it */
+            break;
+        }
         r.u.pool = (rt_int_pool){.x = image_of(l, c->in[0]),
                                  .y = image_of(l, c->out),
                                  .kh = c->kh,
@@ -257,11 +298,13 @@ rt_status rt_linked_new(rt_linked **out, const rt_net *n, const rt_int_kernels *
     l->at_once = is_flat(n) ? AT_ONCE : 1;
     for (int h = 0; h < n->heads; h++) l->width += n->size[h];
     l->call = calloc((size_t)n->calls, sizeof *l->call);
+    l->gives = calloc((size_t)n->calls, sizeof *l->gives);
     l->spot = calloc((size_t)n->tensors, sizeof *l->spot);
     l->m = calloc(n->channels + 1, sizeof *l->m);
     l->start = calloc(n->channels + 1, sizeof *l->start);
-    rt_status st = l->call && l->spot && l->m && l->start ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    rt_status st = l->call && l->gives && l->spot && l->m && l->start ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) {
+        find_outputs(l);
         find_spots(l);
         st = find_places(l);
     }
@@ -274,7 +317,7 @@ rt_status rt_linked_new(rt_linked **out, const rt_net *n, const rt_int_kernels *
 void rt_linked_free(rt_linked *l)
 {
     if (!l) return;
-    void *owned[] = {l->call, l->spot, l->m, l->start, l->packed, l};
+    void *owned[] = {l->call, l->gives, l->spot, l->m, l->start, l->packed, l};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 

@@ -7,19 +7,32 @@
 static size_t conv_bytes(const rt_int_conv *a) { return (void)a, 0; }
 static void conv_pack(const rt_int_conv *a, void *packed) { (void)a, (void)packed; }
 
-static void plain_conv(const rt_int_conv *a)
+static int conv_pairs(const rt_int_conv *a) { return (void)a, 1; }
+
+/* acc of channel n of output pixel (i, j). */
+static int32_t sum_at(const rt_int_conv *a, int i, int j, int n)
 {
     const int cg = a->x.c / a->groups, ng = a->n / a->groups;
+    const uint8_t *x = a->x.p + i * a->sh * a->x.row + j * a->sw * a->x.px + n / ng * cg;
+    const int8_t *w = a->w + n;
+    int32_t acc = a->bias[n];
+    for (int r = 0; r < a->kh; r++)
+        for (int s = 0; s < a->kw; s++)
+            for (int k = 0; k < cg; k++, w += a->n) acc += x[r * a->x.row + s * a->x.px + k] * *w;
+    return acc;
+}
+
+static void plain_conv(const rt_int_conv *a)
+{
     size_t at = 0;
     for (int i = 0; i < a->y.h; i++)
         for (int j = 0; j < a->y.w; j++)
             for (int n = 0; n < a->n; n++, at++) {
-                const uint8_t *x = a->x.p + i * a->sh * a->x.row + j * a->sw * a->x.px + n / ng * cg;
-                const int8_t *w = a->w + n;
-                int32_t acc = a->bias[n];
-                for (int r = 0; r < a->kh; r++)
-                    for (int s = 0; s < a->kw; s++)
-                        for (int k = 0; k < cg; k++, w += a->n) acc += x[r * a->x.row + s * a->x.px + k] * *w;
+                int32_t acc = sum_at(a, i, a->pairs ? 2 * j : j, n);
+                if (a->pairs) {
+                    const int32_t other = sum_at(a, i, 2 * j + 1, n);
+                    acc = other > acc ? other : acc;
+                }
                 if (a->sums) a->sums[at] = acc;
                 else if (a->logits) a->logits[at] = (float)acc * a->m[n];
                 else a->y.p[i * a->y.row + j * a->y.px + n] = rt_int_byte(acc, a->m[n], &a->range);
@@ -109,6 +122,7 @@ const rt_int_kernels rt_int_family_scalar = {.name = "scalar",
                                              .conv_bytes = conv_bytes,
                                              .conv_pack = conv_pack,
                                              .conv = plain_conv,
+                                             .conv_pairs = conv_pairs,
                                              .add = plain_add,
                                              .mul = plain_mul,
                                              .max_pool = plain_max_pool,

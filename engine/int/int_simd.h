@@ -68,6 +68,7 @@ static inline void vi_store16(int16_t *p, int16_t *q, VI a)
 }
 static inline VI vi_and(VI a, VI b) { return _mm512_and_si512(a, b); }
 static inline VI vi_least(VI a, VI b) { return _mm512_min_epi32(a, b); }
+static inline VI vi_most(VI a, VI b) { return _mm512_max_epi32(a, b); }
 static inline int vi_any_upto(VI a, int most) { return _mm512_cmple_epi32_mask(a, vi_set1(most)) != 0; }
 static inline VI vi_bytes(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
 static inline VF vf_set1(float a) { return _mm512_set1_ps(a); }
@@ -129,6 +130,7 @@ static inline VI vi_bytes16(const uint8_t *p, ptrdiff_t next)
 static inline void vi_store16(int16_t *p, int16_t *q, VI a) { (void)q, _mm256_storeu_si256((__m256i *)(void *)p, a); }
 static inline VI vi_and(VI a, VI b) { return _mm256_and_si256(a, b); }
 static inline VI vi_least(VI a, VI b) { return _mm256_min_epi32(a, b); }
+static inline VI vi_most(VI a, VI b) { return _mm256_max_epi32(a, b); }
 static inline int vi_any_upto(VI a, int most)
 { return _mm256_movemask_epi8(_mm256_cmpgt_epi32(vi_set1(most + 1), a)) != 0; }
 static inline VI vi_bytes(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
@@ -204,5 +206,8 @@ static inline int is_flat(const float *m, int n)
 
 /* What vi_mixed_bytes takes. */
 typedef struct { VI zero, low, high; } ends;
-static inline ends ends_of(const rt_int_range *r) { return (ends){vi_set16(r->zero), vi_set8(r->low), vi_set8(r->high)}; }
+static inline ends ends_of(const rt_int_range *r)
+{
+    return (ends){vi_set16(r->zero), vi_set8(r->low), vi_set8(r->high)};
+}
 #endif

@@ -53,6 +53,7 @@ typedef struct {
     int32_t *sums;                   /* (H, W, N), acc itself, in place of y; or NULL */
     const void *packed;              /* conv_bytes, aligned to 64 */
     int backward;                    /* of one pixel: read weights from their end, of which the cache may hold more */
+    int pairs; /* y[j] is of the larger of pixels 2 j and 2 j + 1 of a line: a maximum in one go */
 } rt_int_conv;
 
 /* y = a + b (ra, rb and fx as above) or a b (ra is R) of images of one shape. */
@@ -89,6 +90,7 @@ typedef struct rt_int_kernels {
     size_t (*conv_bytes)(const rt_int_conv *);             /* of packed: depends on shapes alone */
     void (*conv_pack)(const rt_int_conv *, void *packed);
     void (*conv)(const rt_int_conv *);
+    int (*conv_pairs)(const rt_int_conv *);                /* whether it serves `pairs`, to bytes: by shape alone */
     void (*add)(const rt_int_pair *);
     void (*mul)(const rt_int_pair *);
     void (*max_pool)(const rt_int_pool *);

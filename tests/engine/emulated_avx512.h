@@ -116,6 +116,7 @@ static __m256i _mm256_inserti128_si256(__m256i a, __m128i b, int at) { memcpy(a.
 typedef uint16_t __mmask16;
 F(_mm512_maskz_loadu_ps, (uint16_t m, const float *p), m >> k & 1 ? p[k] : 0)
 I(_mm512_and_si512, (__m512i a, __m512i b), a.i[k] & b.i[k])
+I(_mm512_max_epi32, (__m512i a, __m512i b), a.i[k] > b.i[k] ? a.i[k] : b.i[k])
 I(_mm512_min_epi32, (__m512i a, __m512i b), a.i[k] < b.i[k] ? a.i[k] : b.i[k])
 static uint16_t _mm512_cmple_epi32_mask(__m512i a, __m512i b)
 {

@@ -157,7 +157,166 @@ static void larger_convolutions(void **state)
         if (i % 4 == 1) t.kh = t.kw = 1;
         check_conv(&t);
     }
+    for (int i = 0; i < 60; i++)                          /* whole tiles of 4x4 and parts of some */
+        check_conv(&(conv_shape){3 + dice(6), 3 + dice(i % 4 ? 6 : 40), i % 3 ? 16 << dice(3) : 40 + dice(80),
+                                 1 + dice(70), 3, 3, 1, 1, 1, 8, dice(3) == 0, dice(4) ? 0 : 1 + dice(2)});
     check_conv(&(conv_shape){5, 6, 256, 32, 3, 3, 1, 1, 1, 8, 1, 2});
+    check_conv(&(conv_shape){8, 8, 256, 32, 3, 3, 1, 1, 1, 5, 0, 2});
+}
+
+/* A convolution and the larger of every two of its pixels in one go, against one after the other. */
+static void larger_of_two(void **state)
+{
+    (void)state;
+    int served = 0;
+    for (int i = 0; i < 300; i++) {
+        const int c = 1 + dice(i % 3 ? 20 : 70), n = 1 + dice(i % 2 ? 70 : 20), kh = 1 + dice(3), kw = 1 + dice(5),
+                  sw = 1 + dice(2), h = 1 + dice(3), w = 2 + dice(i % 5 ? 20 : 60), taps = kh * kw * c,
+                  ends = dice(4) == 0;
+        image x = image_new(h + kh - 1, (w - 1) * sw + kw, c, 0, dice(4) ? 0 : dice(9), ends);
+        image whole = image_new(h, w, n, 0, 0, 0), y = image_new(h, w / 2, n, dice(3), dice(3) ? 0 : dice(20), 0);
+        image want = image_copy(&y);
+        int8_t *weight = malloc((size_t)(taps * n));
+        int32_t *bias = calloc((size_t)n, sizeof *bias);
+        float *m = calloc((size_t)n, sizeof *m);
+        for (int k = 0; k < taps * n; k++) weight[k] = (int8_t)(ends ? dice(3) * 127 - 127 : dice(255) - 127);
+        for (int k = 0; k < n; k++) m[k] = i % 7 ? 0.01f / sqrtf((float)taps) : 2.0f;
+        check_ok(rt_int_start(bias, bias, dice(256), weight, taps, n));
+        const int zero = dice(256), low = dice(2) ? zero : 0;
+        rt_int_conv a = {.x = x.at,
+                         .y = whole.at,
+                         .kh = kh,
+                         .kw = kw,
+                         .sh = 1,
+                         .sw = sw,
+                         .groups = 1,
+                         .n = n,
+                         .w = weight,
+                         .bias = bias,
+                         .m = m,
+                         .range = {zero, low, dice(3) ? 255 : low + dice(256 - low)}};
+        plain->conv(&a);
+        plain->max_pool(&(rt_int_pool){.x = whole.at, .y = want.at, .kh = 1, .kw = 2, .sh = 1, .sw = 2});
+        EACH_FAMILY(k) {
+            if (!(*k)->conv_pairs(&a)) continue;
+            served++;
+            image got = image_copy(&y);
+            rt_int_conv b = a;
+            b.y = got.at;
+            b.pairs = 1;
+            void *packed = packed_for(*k, &b);
+            b.packed = packed;
+            (*k)->conv(&b);
+            if (memcmp(got.memory, want.memory, got.bytes))
+                fail_msg("pairs of (%d, %d, %d) to %d channels, kernel %dx%d, stride %d, in %s", h, w, c, n, kh, kw, sw,
+                         (*k)->name);
+            free(packed); free(got.memory);
+        }
+        free(x.memory); free(whole.memory); free(y.memory); free(want.memory); free(weight); free(bias); free(m);
+    }
+    assert_true(served > 600);
+}
+
+/* A row whose weights are read from their end. */
+static void read_backward(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        const int c = 1 + dice(i % 2 ? 70 : 700), n = 1 + dice(200);
+        image x = image_new(1, 1, c, 0, 0, i % 5 == 0), y = image_new(1, 1, n, 0, 0, 0);
+        int8_t *w = malloc((size_t)(c * n));
+        int32_t *bias = calloc((size_t)n, sizeof *bias);
+        float *m = calloc((size_t)n, sizeof *m), *logits = calloc(2 * (size_t)n, sizeof *logits);
+        for (int k = 0; k < c * n; k++) w[k] = (int8_t)(dice(255) - 127);
+        for (int k = 0; k < n; k++) m[k] = 0.002f;
+        check_ok(rt_int_start(bias, bias, dice(256), w, c, n));
+        rt_int_conv a = {.x = x.at, .y = y.at, .kh = 1, .kw = 1, .sh = 1, .sw = 1, .groups = 1, .n = n, .w = w,
+                         .bias = bias, .m = m, .range = {100, 0, 255}, .logits = i % 3 ? NULL : logits};
+        image want = image_copy(&y);
+        a.y.p = want.at.p;
+        plain->conv(&a);
+        EACH_FAMILY(k) {
+            image got = image_copy(&y);
+            void *packed = packed_for(*k, &a);
+            rt_int_conv b = a;
+            b.packed = packed;
+            b.backward = 1;
+            b.y.p = got.at.p;
+            if (b.logits) b.logits = logits + n;
+            (*k)->conv(&b);
+            if (memcmp(got.memory, want.memory, got.bytes) ||
+                (b.logits && memcmp(logits, logits + n, (size_t)n * sizeof *m)))
+                fail_msg("a row of %d to %d channels from its end, in %s", c, n, (*k)->name);
+            free(packed); free(got.memory);
+        }
+        free(w); free(bias); free(m); free(logits); free(x.memory); free(y.memory); free(want.memory);
+    }
+}
+
+/* Factors so large that products fit no int: what sat makes of them. */
+static void large_factors(void **state)
+{
+    (void)state;
+    static const float factors[] = {0.99999994f, 1.0f, 3.0f, 1e4f, 1e6f, 1e30f};
+    for (int i = 0; i < 60; i++) {
+        const float by = factors[i % 6];
+        const int c = i % 2 ? 64 : 1 + dice(40), depthwise = i % 3 == 2, n = depthwise ? c : 1 + dice(70);
+        const int side = i % 3 == 1 || depthwise ? 3 : 1, taps = side * side * (depthwise ? 1 : c), big = 8;
+        image x = image_new(big + side - 1, big + side - 1, c, 0, 0, i % 4 == 0), y = image_new(big, big, n, 1, 0, 0),
+              want = image_copy(&y);
+        int8_t *w = malloc((size_t)(taps * n));
+        int32_t *bias = calloc((size_t)n, sizeof *bias);
+        float *m = calloc((size_t)n, sizeof *m);
+        for (int k = 0; k < taps * n; k++) w[k] = (int8_t)(dice(255) - 127);
+        for (int k = 0; k < n; k++) m[k] = dice(3) ? 0.001f : by;
+        check_ok(rt_int_start(bias, bias, dice(256), w, taps, n));
+        rt_int_conv a = {.x = x.at,
+                         .y = want.at,
+                         .kh = side,
+                         .kw = side,
+                         .sh = 1,
+                         .sw = 1,
+                         .groups = depthwise ? c : 1,
+                         .n = n,
+                         .w = w,
+                         .bias = bias,
+                         .m = m,
+                         .range = {dice(256), 0, 255}};
+        plain->conv(&a);
+        image q = image_new(big, big, n, 1, 0, 0), sum = image_copy(&y), product = image_copy(&y);
+        rt_int_pair p = {.a = y.at, .b = q.at, .y = sum.at, .ra = by * 0.01f, .rb = by, .fx = -by, .za = dice(256),
+                         .zb = dice(256), .range = {dice(256), dice(100), 100 + dice(156)}};
+        plain->add(&p);
+        p.y = product.at;
+        plain->mul(&p);
+        EACH_FAMILY(k) {
+            image got = image_copy(&y), added = image_copy(&y), times = image_copy(&y);
+            void *packed = packed_for(*k, &a);
+            rt_int_conv b = a;
+            b.packed = packed;
+            b.y = got.at;
+            (*k)->conv(&b);
+            p.y = added.at;
+            (*k)->add(&p);
+            p.y = times.at;
+            (*k)->mul(&p);
+            if (memcmp(got.memory, want.memory, got.bytes))
+                fail_msg("conv %dx%d by %g in %s", side, side, (double)by, (*k)->name);
+            if (memcmp(added.memory, sum.memory, got.bytes)) fail_msg("sum by %g in %s", (double)by, (*k)->name);
+            if (memcmp(times.memory, product.memory, got.bytes))
+                fail_msg("product by %g in %s", (double)by, (*k)->name);
+            free(packed); free(got.memory); free(added.memory); free(times.memory);
+        }
+        free(w);
+        free(bias);
+        free(m);
+        free(x.memory);
+        free(y.memory);
+        free(want.memory);
+        free(q.memory);
+        free(sum.memory);
+        free(product.memory);
+    }
 }
 
 /* Packed for one number of pixels in a line, run with others. */
@@ -345,9 +504,15 @@ static void maps_and_inputs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(convolutions), cmocka_unit_test(larger_convolutions),
-                                       cmocka_unit_test(packed_for_more), cmocka_unit_test(pairs),
-                                       cmocka_unit_test(pools), cmocka_unit_test(inputs_at_their_worst),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(convolutions),
+                                       cmocka_unit_test(larger_convolutions),
+                                       cmocka_unit_test(larger_of_two),
+                                       cmocka_unit_test(read_backward),
+                                       cmocka_unit_test(large_factors),
+                                       cmocka_unit_test(packed_for_more),
+                                       cmocka_unit_test(pairs),
+                                       cmocka_unit_test(pools),
+                                       cmocka_unit_test(inputs_at_their_worst),
                                        cmocka_unit_test(maps_and_inputs)};
     return cmocka_run_group_tests(tests, find_families, NULL);
 }
