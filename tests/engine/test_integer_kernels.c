@@ -164,6 +164,37 @@ static void larger_convolutions(void **state)
     check_conv(&(conv_shape){8, 8, 256, 32, 3, 3, 1, 1, 1, 5, 0, 2});
 }
 
+/* All weights and bytes at one end: sums near the greatest that 9 taps of so many channels have. */
+static void greatest_sums(void **state)
+{
+    (void)state;
+    static const int channels[] = {16, 64, 112, 115, 116, 160, 256};
+    for (size_t i = 0; i < sizeof channels / sizeof channels[0]; i++)
+        for (int sign = -1; sign < 2; sign += 2) {
+            const int c = channels[i], n = 17, taps = 9 * c;
+            image x = image_new(10, 10, c, 0, 0, 0);
+            int8_t *w = malloc((size_t)(taps * n));
+            int32_t *bias = calloc((size_t)n, sizeof *bias), *sums = calloc(2 * 64 * (size_t)n, sizeof *sums);
+            float *m = calloc((size_t)n, sizeof *m);
+            memset(x.memory, 255, x.bytes);
+            memset(w, sign * 127, (size_t)(taps * n));
+            rt_int_conv a = {.x = x.at, .y = {.h = 8, .w = 8, .c = n}, .kh = 3, .kw = 3, .sh = 1, .sw = 1, .groups = 1,
+                             .n = n, .w = w, .bias = bias, .m = m, .sums = sums};
+            plain->conv(&a);
+            assert_int_equal(sums[5], sign * 255 * 127 * taps);
+            a.sums = sums + 64 * n;
+            EACH_FAMILY(k) {
+                void *packed = packed_for(*k, &a);
+                a.packed = packed;
+                (*k)->conv(&a);
+                if (memcmp(sums, sums + 64 * n, 64 * (size_t)n * sizeof *sums))
+                    fail_msg("%d channels in %s", c, (*k)->name);
+                free(packed);
+            }
+            free(x.memory); free(w); free(bias); free(sums); free(m);
+        }
+}
+
 /* A convolution and the larger of every two of its pixels in one go, against one after the other. */
 static void larger_of_two(void **state)
 {
@@ -506,6 +537,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(convolutions),
                                        cmocka_unit_test(larger_convolutions),
+                                       cmocka_unit_test(greatest_sums),
                                        cmocka_unit_test(larger_of_two),
                                        cmocka_unit_test(read_backward),
                                        cmocka_unit_test(large_factors),

@@ -7,7 +7,8 @@
 #include "tests/student/random_model.h"
 
 /* Everything that has an integer form: both kinds of input, grouped and depthwise convolutions, norms that fold and one
- * that does not, activations by table, all pools, add and multiply, concat, reshape, two heads, a head that is read. */
+ * that does not, activations by table, all pools, a maximum of what another layer reads too, add and multiply, concat,
+ * reshape, two heads, a head that is read. */
 static const char *const archs[] = {
     "{\"input\":[9,9,2],\"classes\":4,\"family\":\"resnet\",\"width\":6,\"depth\":1}",
     "{\"input\":[16],\"classes\":5,\"layers\":[{\"op\":\"dense\",\"out\":64},{\"op\":\"relu\"},"
@@ -32,7 +33,11 @@ static const char *const archs[] = {
     "{\"name\":\"mp\",\"op\":\"max_pool\",\"kernel\":2,\"padding\":1},"
     "{\"op\":\"reshape\",\"shape\":[216]},{\"name\":\"kind\",\"op\":\"dense\",\"out\":4},"
     "{\"name\":\"sg\",\"op\":\"sigmoid\"},"
-    "{\"name\":\"age\",\"op\":\"dense\",\"out\":2}]}"};
+    "{\"name\":\"age\",\"op\":\"dense\",\"out\":2}]}",
+    "{\"input\":[21,4],\"classes\":5,\"layers\":[{\"op\":\"conv1d\",\"out\":9,\"kernel\":3,\"padding\":1},"
+    "{\"name\":\"r\",\"op\":\"relu\"},{\"op\":\"max_pool\",\"kernel\":2},{\"name\":\"f\",\"op\":\"flatten\"},"
+    "{\"name\":\"q\",\"op\":\"global_avg_pool\",\"from\":\"r\"},"
+    "{\"op\":\"concat\",\"from\":[\"f\",\"q\"]},{\"op\":\"dense\",\"out\":5}]}"};
 enum { ARCHS = sizeof archs / sizeof archs[0], ROWS = 70 };
 
 static rt_device *device;
