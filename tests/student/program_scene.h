@@ -34,7 +34,7 @@ static const char *const archs[] = {
     "{\"op\":\"reshape\",\"shape\":[216]},{\"name\":\"kind\",\"op\":\"dense\",\"out\":4},"
     "{\"name\":\"sg\",\"op\":\"sigmoid\"},"
     "{\"name\":\"age\",\"op\":\"dense\",\"out\":2}]}",
-    "{\"input\":[21,4],\"classes\":5,\"layers\":[{\"op\":\"conv1d\",\"out\":9,\"kernel\":3,\"padding\":1},"
+    "{\"input\":[21,3],\"classes\":5,\"layers\":[{\"op\":\"conv1d\",\"out\":9,\"kernel\":3,\"padding\":1},"
     "{\"name\":\"r\",\"op\":\"relu\"},{\"op\":\"max_pool\",\"kernel\":2},{\"name\":\"f\",\"op\":\"flatten\"},"
     "{\"name\":\"q\",\"op\":\"global_avg_pool\",\"from\":\"r\"},"
     "{\"op\":\"concat\",\"from\":[\"f\",\"q\"]},{\"op\":\"dense\",\"out\":5}]}"};
