@@ -157,6 +157,7 @@ static rt_status begin(rt_near_job *q, rt_near *n, const rt_near_spec *s, uint64
 {
     *q = (rt_near_job){.s = s, .to = n, .o = s->o ? s->o : s->x, .error = rt_dots_error(s->width)};
     *n = (rt_near){.bound = NAN};
+    RT_TRY(rt_dots_begin(s->pool ? rt_pool_threads(s->pool) : 1));
     RT_TRY(rt_near_lists(n, lists, s->k));
     q->x_norm = malloc((s->rows + 1) * sizeof *q->x_norm);
     q->o_norm = s->o ? malloc((s->others + 1) * sizeof *q->o_norm) : q->x_norm;

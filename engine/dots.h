@@ -7,6 +7,12 @@
 
 #include <stddef.h>
 
+#include "engine/error.h"
+
+/* To be called before products are made by up to so many threads. RT_RUN where there is no room for OpenBLAS's work
+ * space, of which it would never say so. */
+rt_status rt_dots_begin(int threads);
+
 /* s[i * ld + j] = a_i . b_j of rows a (m, d) and b (n, d). Thread-safe, on the caller's thread alone. */
 void rt_dots(float *s, ptrdiff_t ld, const float *a, int m, const float *b, int n, int d);
 /* E such that |a|^2 + |b|^2 - 2 a.b, computed in float from rt_dots and from squares rounded to float, lies within

@@ -6,6 +6,7 @@
 
 #include "engine/clock.h"
 #include "engine/cpu/family.h"
+#include "engine/dots.h"
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>
@@ -84,6 +85,7 @@ rt_status rt_kernels_select(const char *name)
                                "kernel family '%s' needs instructions that this machine lacks; leave out --kernels to "
                                "take the best it has",
                                name);
+            if (*k == &rt_family_openblas) RT_TRY(rt_dots_begin(1));
             atomic_store(&chosen, *k);
             return RT_OK;
         }

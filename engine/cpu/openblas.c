@@ -4,6 +4,7 @@
 #include <cblas.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 #include "engine/cpu/family.h"
 #include "engine/dots.h"
@@ -19,6 +20,36 @@ static void settle(void)
 {
     openblas_set_num_threads(1);
     takes_turns = openblas_get_parallel() == OPENBLAS_SEQUENTIAL;
+}
+
+/* OpenBLAS maps its work space with the first product, and where it cannot, it tries again for ever. So room for it is
+ * tried here, and then taken by a product that no kernel for small ones computes. Built for several threads it has one
+ * for each caller at a time. */
+rt_status rt_dots_begin(int threads)
+{
+    enum { SIDE = 128 };
+    static const size_t work = (size_t)128 << 20;
+    static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+    static float a[SIDE * SIDE], b[SIDE * SIDE];
+    static int ready;
+    pthread_once(&settled, settle);
+    size_t n = work * (size_t)(takes_turns || threads < 1 ? 1 : threads);
+    rt_status st = RT_OK;
+    pthread_mutex_lock(&one);
+    if (ready < (takes_turns ? 1 : threads)) {
+        void *room = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (room == MAP_FAILED)
+            st = rt_fail(RT_RUN, "out of memory: OpenBLAS needs %zu MiB of address space for products (ulimit -v, -d)",
+                         n >> 20);
+        else {
+            munmap(room, n);
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, SIDE, SIDE, SIDE, 1.0f, a, SIDE, a, SIDE, 0.0f, b,
+                        SIDE);
+            ready = takes_turns ? 1 : threads;
+        }
+    }
+    pthread_mutex_unlock(&one);
+    return st;
 }
 
 void rt_dots(float *s, ptrdiff_t ld, const float *a, int m, const float *b, int n, int d)

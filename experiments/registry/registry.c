@@ -471,7 +471,7 @@ static rt_status check_tags(const char *list)
 static rt_status make_schema(rt_registry *r, const char *protect)
 {
     char *message = NULL;
-    int64_t tables, event;
+    int64_t tables, event, same;
     RT_TRY(rt_sql_number(r, &tables, 0, "SELECT count(*) FROM sqlite_master", ""));
     if (!tables) {
         char head[96];
@@ -485,6 +485,9 @@ static rt_status make_schema(rt_registry *r, const char *protect)
         RT_TRY(check_schema(r));
         if (!protect) return rt_fail(RT_USAGE, "%s: is a registry already; --protect changes which tags it protects",
                                      r->folder);
+        RT_TRY(rt_sql_number(r, &same, 0, "SELECT count(*) FROM setting WHERE key = 'protected' AND value = ?", "s",
+                             protect));
+        if (same) return RT_OK;                    /* the log has changes */
     }
     if (!protect) protect = "prod";
     RT_TRY(rt_sql_run(r, "INSERT INTO setting (key, value) VALUES ('protected', ?) ON CONFLICT (key) DO UPDATE "

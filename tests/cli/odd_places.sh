@@ -38,6 +38,12 @@ everything "16 descriptors" "ulimit -n 16"
 for kb in 400000 200000; do                               # not with a sanitizer, nor where the loader itself needs more
     (ulimit -v $kb; exec "$retort" --version) > /dev/null 2>&1 && everything "$kb kb of memory" "ulimit -v $kb"
 done
+# OpenBLAS would try for ever to map its work space.
+if (ulimit -v 200000; exec "$retort" --version) > /dev/null 2>&1; then
+    (ulimit -v 200000; expect 4 "OpenBLAS needs 128 MiB" timeout -s KILL 60 "$retort" clean --find outliers --data d.h5 --out few.csv; exit $failed) || failed=1
+    (ulimit -v 200000; expect 4 "OpenBLAS needs 128 MiB" timeout -s KILL 60 "$retort" train t.json --out few --kernels openblas; exit $failed) || failed=1
+    [ ! -e few.csv ] || fail "a list was left"
+fi
 everything "no home" "unset HOME XDG_CACHE_HOME" must
 everything "a home that is none" "HOME=relative XDG_CACHE_HOME=/dev/null/x; export HOME XDG_CACHE_HOME" must
 everything "no environment" "for v in \$(env | sed -n 's/^\\([A-Za-z_][A-Za-z_0-9]*\\)=.*/\\1/p'); do [ \$v = PATH ] || unset \$v; done" must

@@ -128,6 +128,8 @@ expect 2 "has the tag 'prod' already" r tag m@3 prod
 expect 0 "" r tag m other --remove
 expect 3 "no version of m has the tag 'other'" r tag m other --remove
 expect 0 "" r init --protect prod,stable
+expect 0 "" r init --protect prod,stable
+[ "$(r log --json | grep -c '"detail":[[:space:]]*"prod,stable"')" -eq 1 ] || fail "what is protected already changed again: $(r log --json | grep -c prod,stable)"
 expect 0 "" r tag m@1 stable
 expect 5 "m@3 was not gated against m@1" r tag m@3 stable
 expect 0 "" r tag m@1 --anchor 2027.1
