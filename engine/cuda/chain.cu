@@ -10,71 +10,45 @@ namespace {
 enum { WARPS = THREADS / WARP };
 enum { BACK_ONLY = -1, FORWARD_ONLY = -2 };          /* beside the kinds of losses */
 
-/* The least power of two that n does not exceed, up to a block's threads. */
-inline __host__ __device__ int power_of(int n)
-{
-    int w = 8;
-    while (w < n && w < THREADS) w *= 2;
-    return w;
-}
-/* Threads lie along so many columns at a time; those beside them have slices of k. */
-struct cut { int wide, slices; };
-inline __host__ __device__ cut cut_of(int n)
-{
-    int wide = power_of(n);
-    return cut{wide, THREADS / wide};
-}
-/* Floats from row to row of weights in shared memory: threads along rows read different banks. */
-inline __host__ __device__ int row_of(int n) { return n % QUAD == 0 ? n + QUAD : n; }
-
 /* Where things lie in a block's shared memory, in floats: the inputs of layers, rounded, of which the last is what the
  * chain gives; the same as they are, for the way back (-1: they are not kept); gradients of layers with even and with
- * odd numbers; sums; weights and biases (-1: they are read where they are). */
+ * odd numbers; sums; weights and biases (-1: they are read where they are), which are a copy of `many` floats from
+ * `from` on. And how threads lie: along 1 << over[n] columns of layer n at a time, and beside each other along slices of
+ * `per` of its k; on the way back along 1 << under[n] of its k, and along rows. Divisions take longer than products. */
 struct room {
-    int in[RT_CHAIN_LAYERS + 1], kept[RT_CHAIN_LAYERS + 1], dz[2], part, all, w[RT_CHAIN_LAYERS], bias[RT_CHAIN_LAYERS];
+    const float *from;
+    int many, copy, part, all, dz[2];
+    int in[RT_CHAIN_LAYERS + 1], kept[RT_CHAIN_LAYERS + 1], w[RT_CHAIN_LAYERS], bias[RT_CHAIN_LAYERS];
+    int over[RT_CHAIN_LAYERS], per[RT_CHAIN_LAYERS], under[RT_CHAIN_LAYERS];
 };
 
-/* Starts the copies of rows of n floats, which lie ld apart in shared memory. */
-RT_DEVICE void fetch(float *to, int ld, const float *from, int rows, int n)
+/* Starts the copy of weights and biases. */
+RT_DEVICE void fetch(const room &m, float *all)
 {
-    if (((uintptr_t)from & 15) == 0 && n % QUAD == 0) {
-        const unsigned along = (unsigned)n / QUAD, all = (unsigned)rows * along;
-        for (unsigned i = threadIdx.x; i < all; i += THREADS) {
-            unsigned row = i / along;
-            rt_copy_async(to + row * (unsigned)ld + (i - row * along) * QUAD, from + i * QUAD, 16, 1);
-        }
-        return;
-    }
-    const unsigned along = (unsigned)n, all = (unsigned)rows * along;
-    for (unsigned i = threadIdx.x; i < all; i += THREADS) {
-        unsigned row = i / along;
-        rt_copy_async(to + row * (unsigned)ld + (i - row * along), from + i, 4, 1);
-    }
-}
-RT_DEVICE void fetch_all(const rt_chain &c, const room &m, float *all)
-{
-    for (int n = c.from; n < c.layers; n++) {
-        const rt_chain_layer &l = c.layer[n];
-        if (m.bias[n] >= 0) fetch(all + m.bias[n], 0, l.bias, 1, l.n);
-        if (m.w[n] >= 0) fetch(all + m.w[n], row_of(l.n), l.w, l.k, l.n);
-    }
+    const float *from = m.from;
+    float *to = all + m.copy;
+    int many = m.many;
+    RT_UNROLL_N(4)
+    for (int i = (int)threadIdx.x * QUAD; i < many; i += THREADS * QUAD) rt_copy_async(to + i, from + i, 16, 1);
     rt_copy_commit();
 }
 
-/* part (slices, R, wide) = the sums of each slice, of columns col0 on; x (R, padded k) in shared memory, 0 behind k. */
+/* part (slices, R, 1 << over) = the sums of each slice, of columns col0 on; x (R, padded k) in shared memory, 0 behind
+ * k. */
 template <int R>
-RT_DEVICE void multiply(const rt_chain_layer &l, const float *w, int ld_w, const cut &c, int col0, const float *x,
+RT_DEVICE void multiply(const rt_chain_layer &l, const float *w, int over, int per, int col0, const float *x,
                         float *part, int round)
 {
-    int t = (int)threadIdx.x % c.wide, col = col0 + t, slice = (int)threadIdx.x / c.wide, ld = padded(l.k),
-        per = padded((l.k + c.slices - 1) / c.slices), first = slice * per, end = first + per < l.k ? first + per : l.k;
+    const int n = l.n, k_all = l.k, t = (int)threadIdx.x & ((1 << over) - 1), col = col0 + t,
+              slice = (int)threadIdx.x >> over, ld = padded(k_all), first = slice * per,
+              end = first + per < k_all ? first + per : k_all;
     float sum[R] = {};
-    if (col >= l.n) return;
+    if (col >= n) return;
     RT_UNROLL_N(2)
     for (int k = first; k + QUAD <= end; k += QUAD) {
         float v[QUAD];
         RT_UNROLL
-        for (int u = 0; u < QUAD; u++) v[u] = w[(k + u) * ld_w + col];
+        for (int u = 0; u < QUAD; u++) v[u] = w[(k + u) * n + col];
         if (round) {
             RT_UNROLL
             for (int u = 0; u < QUAD; u++) v[u] = rounded(v[u], round);
@@ -86,12 +60,12 @@ RT_DEVICE void multiply(const rt_chain_layer &l, const float *w, int ld_w, const
         }
     }
     for (int k = end > first ? end - (end - first) % QUAD : end; k < end; k++) {
-        float v = rounded(w[k * ld_w + col], round);
+        float v = rounded(w[k * n + col], round);
         RT_UNROLL
         for (int r = 0; r < R; r++) sum[r] = fmaf(x[r * ld + k], v, sum[r]);
     }
     RT_UNROLL
-    for (int r = 0; r < R; r++) part[(slice * R + r) * c.wide + t] = sum[r];
+    for (int r = 0; r < R; r++) part[((slice * R + r) << over) + t] = sum[r];
 }
 
 /* What the chain begins with: rows of x, or of the layer before, whose parts are added up here. */
@@ -128,21 +102,22 @@ template <int R> RT_DEVICE void take_rows(const rt_chain &c, const room &m, floa
 }
 
 /* Sums of slices as values of columns col0 on. */
-template <int R>
-RT_DEVICE void finish(const rt_chain &c, const room &m, float *all, int n, const cut &t, int col0, int row0)
+template <int R> RT_DEVICE void finish(const rt_chain &c, const room &m, float *all, int n, int col0, int row0)
 {
     const rt_chain_layer &l = c.layer[n];
+    const int over = m.over[n], wide = 1 << over, slices = THREADS >> over, columns = l.n, act = l.act,
+              ld = padded(columns);
     const float *part = all + m.part, *bias = m.bias[n] >= 0 ? all + m.bias[n] : l.bias;
-    int ld = padded(l.n), y = m.in[n + 1], kept = m.kept[n + 1] == y ? -1 : m.kept[n + 1];
-    for (int i = (int)threadIdx.x; i < R * t.wide; i += THREADS) {
-        int r = i / t.wide, col = col0 + i % t.wide;
+    int y = m.in[n + 1], kept = m.kept[n + 1] == y ? -1 : m.kept[n + 1];
+    for (int i = (int)threadIdx.x; i < R * wide; i += THREADS) {
+        int r = i >> over, col = col0 + (i & (wide - 1));
         float v = 0;
         if (col >= ld) continue;
-        if (col < l.n) {
-            RT_UNROLL_N(4)
-            for (int s = 0; s < t.slices; s++) v += part[s * R * t.wide + i];
-            v = act_of(v + (bias ? bias[col] : 0.0f), l.act);
-            if (row0 + r < c.rows) l.y[(size_t)(row0 + r) * (size_t)l.n + col] = v;
+        if (col < columns) {
+            RT_UNROLL_N(8)
+            for (int s = 0; s < slices; s++) v += part[((s * R) << over) + i];
+            v = act_of(v + (bias ? bias[col] : 0.0f), act);
+            if (row0 + r < c.rows) l.y[(size_t)(row0 + r) * (size_t)columns + col] = v;
         }
         all[y + r * ld + col] = rounded(v, c.round);
         if (kept >= 0) all[kept + r * ld + col] = v;
@@ -152,17 +127,15 @@ RT_DEVICE void finish(const rt_chain &c, const room &m, float *all, int n, const
 template <int R> RT_DEVICE void forward(const rt_chain &c, const room &m, float *all, int row0)
 {
     take_rows<R>(c, m, all, row0);
+    rt_copy_wait<0>();
     for (int n = c.from; n < c.layers; n++) {
         const rt_chain_layer &l = c.layer[n];
-        const cut t = cut_of(l.n);
-        const bool here = m.w[n] >= 0;
-        if (here || m.bias[n] >= 0) rt_copy_wait<0>();
-        for (int col = 0; col < l.n; col += t.wide) {
+        for (int col = 0; col < l.n; col += 1 << m.over[n]) {
             __syncthreads();
-            multiply<R>(l, here ? all + m.w[n] : l.w, here ? row_of(l.n) : l.n, t, col, all + m.in[n], all + m.part,
+            multiply<R>(l, m.w[n] >= 0 ? all + m.w[n] : l.w, m.over[n], m.per[n], col, all + m.in[n], all + m.part,
                         c.round);
             __syncthreads();
-            finish<R>(c, m, all, n, t, col, row0);
+            finish<R>(c, m, all, n, col, row0);
         }
     }
     __syncthreads();
@@ -177,15 +150,18 @@ RT_DEVICE float slope_at(const rt_chain &c, const room &m, const float *all, int
     return slope_of(y, l.act);
 }
 
-/* dx (ROWS rows from r0 on) of input k: dz, of rows ld apart, by row k of the weights. */
+/* The gradients of ROWS rows of an input: dz, of rows ld apart, by the input's row of the weights. Neighbouring threads
+ * have neighbouring rows, and begin at neighbouring places of them, so that they read different banks. */
 template <int ROWS>
-RT_DEVICE void row_back(float (&sum)[ROWS], const float *w, const float *dz, int ld, int n, bool fours, int round)
+RT_DEVICE void row_back(float (&sum)[ROWS], const float *w, const float *dz, int ld, int n, int begin, bool fours,
+                        int round)
 {
     RT_UNROLL
     for (int r = 0; r < ROWS; r++) sum[r] = 0;
     if (fours) {
+        int j = begin;
         RT_UNROLL_N(4)
-        for (int j = 0; j < n; j += QUAD) {
+        for (int i = 0; i < n; i += QUAD) {
             float v[QUAD];
             load<QUAD>(v, w + j);
             if (round) {
@@ -197,6 +173,7 @@ RT_DEVICE void row_back(float (&sum)[ROWS], const float *w, const float *dz, int
                 float4 d = *(const float4 *)(const void *)(dz + r * ld + j);
                 sum[r] = fmaf(d.w, v[3], fmaf(d.z, v[2], fmaf(d.y, v[1], fmaf(d.x, v[0], sum[r]))));
             }
+            j = j + QUAD == n ? 0 : j + QUAD;
         }
         return;
     }
@@ -210,30 +187,31 @@ RT_DEVICE void row_back(float (&sum)[ROWS], const float *w, const float *dz, int
 
 /* From dz of layer n, in shared memory, the gradient of what it read: dz of the layer before, or dx. Threads lie along
  * k; those beside them have other rows. */
-template <int ROWS> RT_DEVICE void back(const rt_chain &c, const room &m, float *all, int n, int row0, int wide)
+template <int ROWS> RT_DEVICE void back(const rt_chain &c, const room &m, float *all, int n, int row0)
 {
     const rt_chain_layer &l = c.layer[n];
-    const bool here = n >= c.from && m.w[n] >= 0;
-    const float *weights = here ? all + m.w[n] : l.w;
-    const int ld_w = here ? row_of(l.n) : l.n, ld = padded(l.n), ld_to = padded(l.k),
-              r0 = (int)threadIdx.x / wide * ROWS;
-    const bool fours = l.n % QUAD == 0 && (here || ((uintptr_t)l.w & 15) == 0);
-    float *to = all + m.dz[(n + 1) & 1];
+    const int under = m.under[n], columns = l.n, k_all = l.k, ld = padded(columns), ld_to = padded(k_all),
+              r0 = ((int)threadIdx.x >> under) * ROWS, act = n > c.stop ? c.layer[n - 1].act : 0;
+    const float *weights = m.w[n] >= 0 ? all + m.w[n] : l.w, *dz = all + m.dz[n & 1] + r0 * ld;
+    const float *kept = m.kept[n] >= 0 ? all + m.kept[n] : nullptr;
+    const bool fours = columns % QUAD == 0 && ((uintptr_t)l.w & 15) == 0;
+    const int turn = columns / QUAD - 1, turns = (turn & (turn + 1)) == 0;
+    float *to = all + m.dz[(n + 1) & 1], *out = n > c.stop ? c.layer[n - 1].dz : c.dx;
     if (r0 >= RT_CHAIN_ROWS) return;
-    for (int k = (int)threadIdx.x % wide; k < ld_to; k += wide) {
+    for (int k = (int)threadIdx.x & ((1 << under) - 1); k < ld_to; k += 1 << under) {
         float sum[ROWS] = {};
-        if (k < l.k) row_back<ROWS>(sum, weights + k * ld_w, all + m.dz[n & 1] + r0 * ld, ld, l.n, fours, c.round);
+        if (k < k_all)
+            row_back<ROWS>(sum, weights + k * columns, dz, ld, columns, turns ? (k & turn) * QUAD : 0, fours, c.round);
         RT_UNROLL
         for (int i = 0; i < ROWS; i++) {
             int r = r0 + i, row = row0 + r;
             float v = sum[i];
-            if (k >= l.k || row >= c.rows) v = 0;
-            else if (n > c.stop) {
-                v *= slope_at(c, m, all, n - 1, r, row, k);
-                c.layer[n - 1].dz[(size_t)row * (size_t)l.k + k] = v;
-            } else {
-                float *dx = c.dx + (size_t)row * (size_t)l.k + k;
-                *dx = c.add_dx ? *dx + v : v;
+            if (k >= k_all || row >= c.rows) v = 0;
+            else {
+                size_t place = (size_t)row * (size_t)k_all + k;
+                if (act) v *= slope_of(kept ? kept[r * ld_to + k] : c.layer[n - 1].y[place], act);
+                if (n == c.stop && c.add_dx) v += out[place];
+                out[place] = v;
             }
             if (n > c.stop) to[r * ld_to + k] = rounded(v, c.round);
         }
@@ -277,7 +255,7 @@ __global__ void __launch_bounds__(THREADS, 2)
     const room &m = own.places;
     if (WHAT >= 0) now = take_record(record, now);
     __syncthreads();
-    fetch_all(c, m, all);
+    fetch(m, all);
     if (WHAT != BACK_ONLY) forward<R>(c, m, all, row0);
     if (WHAT == FORWARD_ONLY) return;
     if constexpr (R == RT_CHAIN_ROWS && WHAT != FORWARD_ONLY) {
@@ -302,10 +280,9 @@ __global__ void __launch_bounds__(THREADS, 2)
         rt_copy_wait<0>();
         __syncthreads();
         for (int n = last; n > c.stop || (n == c.stop && c.dx); n--) {
-            int wide = power_of(c.layer[n].k);
-            if (wide == THREADS) back<4>(c, m, all, n, row0, wide);
-            else if (wide == THREADS / 2) back<2>(c, m, all, n, row0, wide);
-            else back<1>(c, m, all, n, row0, wide);
+            if (m.under[n] == 8) back<4>(c, m, all, n, row0);
+            else if (m.under[n] == 7) back<2>(c, m, all, n, row0);
+            else back<1>(c, m, all, n, row0);
             __syncthreads();
         }
     }
@@ -313,14 +290,52 @@ __global__ void __launch_bounds__(THREADS, 2)
 
 /* ---- launches ---- */
 
-/* The room of a block of so many rows that goes forward, back, or both: in `most` floats, as many weights are held as
- * they leave. */
+/* log2 of the threads along n. */
+int along(int n)
+{
+    int bits = 3;
+    while (1 << bits < n && 1 << bits < THREADS) bits++;
+    return bits;
+}
+
+/* Weights and biases as one copy, where they lie close enough to each other for `most` floats. */
+void hold(room *m, const rt_chain *c, size_t most)
+{
+    const float *first = nullptr, *end = nullptr;
+    for (int i = c->from; i < c->layers; i++) {
+        const rt_chain_layer *l = &c->layer[i];
+        const float *at[2] = {l->w, l->bias}, *to[2] = {l->w + l->k * l->n, l->bias + l->n};
+        for (int k = 0; k < 2; k++) {
+            if (!at[k]) continue;
+            if (!first || at[k] < first) first = at[k];
+            if (!end || to[k] > end) end = to[k];
+        }
+    }
+    size_t many = (size_t)(end - first + QUAD - 1) / QUAD * QUAD;
+    if (((uintptr_t)first & 15) || (size_t)m->all + many > most) return;
+    for (int i = c->from; i < c->layers; i++) {
+        m->w[i] = m->all + (int)(c->layer[i].w - first);
+        if (c->layer[i].bias) m->bias[i] = m->all + (int)(c->layer[i].bias - first);
+    }
+    m->from = first;
+    m->many = (int)many;
+    m->copy = m->all;
+    m->all += (int)many;
+}
+
+/* The room of a block of so many rows that goes forward, back, or both: in `most` floats, weights are held where there
+ * is place for them. */
 room room_of(const rt_chain *c, int rows, int forward, int back, size_t most)
 {
-    room m;
+    room m = {};
     int at = 0, side[2] = {0, 0}, part = forward ? THREADS * rows : 0;
     for (int i = 0; i <= RT_CHAIN_LAYERS; i++) m.in[i] = m.kept[i] = -1;
     for (int i = 0; i < RT_CHAIN_LAYERS; i++) m.w[i] = m.bias[i] = -1;
+    for (int i = 0; i < c->layers; i++) {
+        m.over[i] = along(c->layer[i].n);
+        m.under[i] = along(c->layer[i].k);
+        m.per[i] = padded((c->layer[i].k + (THREADS >> m.over[i]) - 1) / (THREADS >> m.over[i]));
+    }
     for (int i = c->from; i <= c->layers; i++) {
         int n = padded(i < c->layers ? c->layer[i].k : c->layer[i - 1].n) * rows;
         if (n > side[i % 2]) side[i % 2] = n;
@@ -336,16 +351,8 @@ room room_of(const rt_chain *c, int rows, int forward, int back, size_t most)
     m.dz[0] = at + side[0];
     m.dz[1] = at;
     m.part = forward && back ? at : at + side[0] + side[1];
-    at = m.part + part > at + side[0] + side[1] ? m.part + part : at + side[0] + side[1];
-    m.all = at;
-    for (int i = c->layers - 1; i >= c->from && back; i--) {
-        const rt_chain_layer *l = &c->layer[i];
-        int w = padded(l->k * row_of(l->n)), bias = l->bias && forward ? padded(l->n) : 0;
-        if ((size_t)(m.all + w + bias) > most) continue;
-        m.w[i] = m.all;
-        if (bias) m.bias[i] = m.all + w;
-        m.all += w + bias;
-    }
+    m.all = m.part + part > at + side[0] + side[1] ? m.part + part : at + side[0] + side[1];
+    if (back && most) hold(&m, c, most);
     return m;
 }
 

@@ -191,25 +191,39 @@ template <class T> RT_DEVICE void fill(const feed_rows &f)
     }
 }
 
-/* Bytes as they are, four at a time. */
-RT_DEVICE bool plain_bytes(const feed_rows &f)
+/* Bytes, or floats, as they are, four at a time. */
+RT_DEVICE bool plain(const feed_rows &f, int type, unsigned four)
 {
-    return f.in.type == RT_U8 && !f.in.ids && !f.in.pick && !f.draw && !f.partner && !f.in.resize.from_h &&
-           f.size % FOUR == 0 && ((uintptr_t)f.raw | (uintptr_t)f.now->row_bytes) % FOUR == 0;
+    return f.in.type == type && !f.in.ids && !f.in.pick && !f.draw && !f.partner && !f.in.resize.from_h &&
+           f.size % FOUR == 0 && ((uintptr_t)f.raw | (uintptr_t)f.now->row_bytes) % four == 0;
 }
-RT_DEVICE void fill_bytes(const feed_rows &f)
+RT_DEVICE void four_of(float (&x)[FOUR], const uint32_t *from)
+{
+    uint32_t four = *from;
+    RT_UNROLL
+    for (int i = 0; i < FOUR; i++) x[i] = (float)(four >> 8 * i & 255u);
+}
+RT_DEVICE void four_of(float (&x)[FOUR], const float4 *from)
+{
+    float4 four = *from;
+    x[0] = four.x, x[1] = four.y, x[2] = four.z, x[3] = four.w;
+}
+template <class T> RT_DEVICE void fill_plain(const feed_rows &f)
 {
     unsigned channels = (unsigned)f.in.channels;
     span s = own_span();
     for (int r = s.row; r < f.rows && s.first < f.size; r += s.step) {
         float x[FOUR] = {0, 0, 0, 0};
         unsigned ch = channels == 1 ? 0 : (unsigned)(s.first % channels);
-        size_t from = f.where && r < f.there ? f.where[r] : (size_t)r;
-        uint32_t four = r < f.there ? *(const uint32_t *)(f.raw + from * (size_t)f.now->row_bytes + s.first) : 0;
-        RT_UNROLL
-        for (int i = 0; i < FOUR; i++) {
-            if (r < f.there) x[i] = ((float)(four >> 8 * i & 255u) + f.in.add[ch]) * f.in.mul[ch];
-            if (++ch == channels) ch = 0;
+        if (r < f.there) {
+            size_t from = f.where ? f.where[r] : (size_t)r;
+            const char *at = f.raw + from * (size_t)f.now->row_bytes + s.first * (sizeof(T) / FOUR);
+            four_of(x, (const T *)(const void *)at);
+            RT_UNROLL
+            for (int i = 0; i < FOUR; i++) {
+                x[i] = (x[i] + f.in.add[ch]) * f.in.mul[ch];
+                if (++ch == channels) ch = 0;
+            }
         }
         put(f.dst + (size_t)r * f.size, f.size, s.first, x);
     }
@@ -260,7 +274,8 @@ RT_DEVICE void make(feed_rows &f)
     } else f.raw = f.block + now->raw + f.in.at;
     if (now->draw[f.in.input]) f.draw = (const rt_view_draw *)(f.block + now->draw[f.in.input]);
     if (now->partner) f.partner = (const int *)(f.block + now->partner);
-    if (plain_bytes(f)) return fill_bytes(f);
+    if (plain(f, RT_U8, 4)) return fill_plain<uint32_t>(f);
+    if (plain(f, RT_F32, 16)) return fill_plain<float4>(f);
     switch (f.in.type) {
     case RT_U8: return fill<uint8_t>(f);
     case RT_I8: return fill<int8_t>(f);
