@@ -39,6 +39,19 @@ enum { RT_CONV_DEEP = 16 };              /* terms of a sum that a block reads at
 static inline int rt_conv_is_direct(const rt_conv_shape *s)
 { return s->groups > 1 && (s->cg < 8 || s->ng < 8); }
 
+/* Of those, depthwise ones whose channels go to the lanes of a warp. */
+static inline int rt_conv_is_lanes(const rt_conv_shape *s)
+{ return s->groups > 1 && s->cg == 1 && s->ng == 1 && s->c % 4 == 0; }
+
+/* Images of few channels, as of the first layer of a network: multiply-adds in a patch of a few floats a pixel. Their
+ * sums have up to so many terms. */
+enum { RT_CONV_FEW_ROWS = 128, RT_CONV_FEW_MOST = 256 };
+static inline int rt_conv_is_few(const rt_conv_shape *s)
+{
+    return s->groups == 1 && s->c < 16 && s->c % 4 && s->n % 4 == 0 &&
+           (int64_t)s->c * s->kh * s->kw <= RT_CONV_FEW_MOST;
+}
+
 static inline size_t rt_conv_pixels(const rt_conv_shape *s) { return (size_t)s->rows * (size_t)s->oh * (size_t)s->ow; }
 static inline size_t rt_conv_weights(const rt_conv_shape *s)
 { return (size_t)s->kh * (size_t)s->kw * (size_t)s->cg * (size_t)s->n; }
@@ -61,48 +74,61 @@ enum { RT_CONV_LEAST = 128 };
 static inline size_t rt_conv_part(const rt_conv_shape *s, size_t parts)
 { return ((rt_conv_pixels(s) + parts - 1) / parts + RT_CONV_DEEP - 1) / RT_CONV_DEEP * RT_CONV_DEEP; }
 
-/* What `weights` cuts the work into with patches of the image: `image` by `out` channels and `taps` taps a block; parts
- * of `per` tiles, which are high by wide outputs of so many images, and what those see is a patch. `blocks` have the
- * weights, each once; 0: it is not done so, as a tile takes too much. */
+/* How work with patches of an image is cut: tiles are high by wide pixels of so many images, which see a patch. Of
+ * `weights`: a block has `image` by `out` channels and `taps` taps (of a depthwise convolution `image` channels), and a
+ * part is `per` tiles, of which `slots` are in shared memory at once. `blocks` have the weights, each once; 0: it is
+ * not done so, as a tile takes too much. */
 typedef struct {
-    int image, out, taps, blocks;
     int high, wide, images, patch_high, patch_wide;
     int down, across;                    /* tiles of an image */
+    int image_apart, out_apart, slots;   /* floats from pixel to pixel in a patch, in a tile */
+    int image, out, taps, blocks;
     int per, parts, most;                /* parts; at most, for these and for fewer rows */
 } rt_conv_cut;
 
-enum { RT_CONV_CUT_TAPS = 9, RT_CONV_CUT_BYTES = 99 << 10 };
-static inline int rt_conv_apart(int channels) { return channels <= 16 ? 24 : 40; }   /* floats, of pixels in a tile */
+enum { RT_CONV_CUT_TAPS = 9, RT_CONV_CUT_BYTES = 99 << 10, RT_CONV_CUT_PIXELS = 128, RT_CONV_CUT_LINE = 32 };
 static inline int rt_conv_up(int n, int by) { return (n + by - 1) / by; }
-/* Bytes of two tiles. */
 static inline size_t rt_conv_cut_bytes(const rt_conv_cut *c)
 {
-    return 2 * sizeof(float) * (size_t)c->images *
-           ((size_t)c->patch_high * (size_t)c->patch_wide * (size_t)rt_conv_apart(c->image) +
-            (size_t)rt_conv_up(c->high * c->wide, 16) * 16 * (size_t)rt_conv_apart(c->out));
+    return sizeof(float) * (size_t)c->slots *
+           ((size_t)c->images * (size_t)c->patch_high * (size_t)c->patch_wide * (size_t)c->image_apart +
+            (size_t)rt_conv_up(c->images * c->high * c->wide, 16) * 16 * (size_t)c->out_apart);
+}
+/* Tiles of images (h, w) whose pixel (y, x) sees those from (y up, x left) on, `more` on: along y, along x. 0: none
+ * takes so few bytes. */
+static inline int rt_conv_tiles(rt_conv_cut *c, int h, int w, int up, int left, int more_y, int more_x, size_t bytes)
+{
+    int wide = h * RT_CONV_CUT_LINE < RT_CONV_CUT_PIXELS ? RT_CONV_CUT_PIXELS / h : RT_CONV_CUT_LINE;
+    wide = rt_conv_up(w, rt_conv_up(w, wide));
+    for (int room = RT_CONV_CUT_PIXELS;; room = room > 1 ? room / 2 : 1) {
+        int high = room / wide < 1 ? 1 : room / wide < h ? room / wide : h;
+        if (room < wide) wide = rt_conv_up(w, rt_conv_up(w, room));
+        c->high = rt_conv_up(h, rt_conv_up(h, high)), c->wide = wide;
+        c->down = rt_conv_up(h, c->high), c->across = rt_conv_up(w, wide);
+        c->images = c->down == 1 && c->across == 1 && room > c->high * wide ? room / (c->high * wide) : 1;
+        c->patch_high = (c->high - 1) * up + more_y + 1;
+        c->patch_wide = (wide - 1) * left + more_x + 1;
+        if (rt_conv_cut_bytes(c) <= bytes) return 1;
+        if (room == 1) return 0;
+    }
 }
 static inline rt_conv_cut rt_conv_cut_of(const rt_conv_shape *s)
 {
-    enum { PIXELS = 128, LINE = 32, BLOCKS = 132 };
-    rt_conv_cut c = {.image = s->c <= 16 ? 16 : 32, .out = s->n <= 16 ? 16 : 32, .taps = s->kh * s->kw};
-    if (s->groups != 1 || s->c % 4 || s->n % 4) return c;
-    if (c.taps > RT_CONV_CUT_TAPS) c.taps = RT_CONV_CUT_TAPS;
-    int wide = s->oh * LINE < PIXELS ? PIXELS / s->oh : LINE;
-    wide = rt_conv_up(s->ow, rt_conv_up(s->ow, wide));
-    for (int room = PIXELS;; room /= 2) {
-        int high = room / wide < 1 ? 1 : room / wide < s->oh ? room / wide : s->oh;
-        c.high = rt_conv_up(s->oh, rt_conv_up(s->oh, high)), c.wide = wide;
-        c.down = rt_conv_up(s->oh, c.high), c.across = rt_conv_up(s->ow, wide);
-        c.images = c.down == 1 && c.across == 1 && room > c.high * wide ? room / (c.high * wide) : 1;
-        c.patch_high = (c.high - 1) * s->sh + (s->kh - 1) * s->dh + 1;
-        c.patch_wide = (wide - 1) * s->sw + (s->kw - 1) * s->dw + 1;
-        if (rt_conv_cut_bytes(&c) <= RT_CONV_CUT_BYTES) break;
-        if (room == 1 && wide == 1) return c;
-        if (room < wide) wide = rt_conv_up(s->ow, rt_conv_up(s->ow, rt_conv_up(wide, 2)));
-        if (room == 1) room = 2;
-    }
-    c.blocks = rt_conv_up(s->c, c.image) * rt_conv_up(s->n, c.out) * rt_conv_up(s->kh * s->kw, c.taps);
-    int tiles = rt_conv_up(s->rows, c.images) * c.down * c.across, most = c.blocks < BLOCKS ? BLOCKS / c.blocks : 1;
+    enum { BLOCKS = 132 };
+    int lanes = rt_conv_is_lanes(s), few = rt_conv_is_few(s), taps = s->kh * s->kw,
+        blocks = lanes ? 4 * BLOCKS : few ? 2 * BLOCKS : BLOCKS;
+    rt_conv_cut c = {.slots = lanes || few ? 1 : 2,
+                     .image = s->c <= 16 && !lanes ? 16 : 32,
+                     .out = s->n <= 16 ? 16 : 32,
+                     .taps = taps < RT_CONV_CUT_TAPS ? taps : RT_CONV_CUT_TAPS};
+    if (s->n % 4 || (!few && (s->c % 4 || (s->groups != 1 && !lanes)))) return c;
+    if (few) c.image = s->c, c.taps = RT_CONV_FEW_ROWS / s->c;
+    c.image_apart = lanes ? RT_CONV_LANES : few ? s->c : c.image + 8;
+    c.out_apart = lanes ? RT_CONV_LANES : few ? c.out : c.out + 8;
+    if (!rt_conv_tiles(&c, s->oh, s->ow, s->sh, s->sw, (s->kh - 1) * s->dh, (s->kw - 1) * s->dw,
+                       lanes || few ? 40 << 10 : RT_CONV_CUT_BYTES)) return c;
+    c.blocks = rt_conv_up(s->c, c.image) * (lanes ? 1 : rt_conv_up(s->n, c.out)) * rt_conv_up(taps, c.taps);
+    int tiles = rt_conv_up(s->rows, c.images) * c.down * c.across, most = c.blocks < blocks ? blocks / c.blocks : 1;
     c.per = rt_conv_up(tiles, most);
     c.parts = rt_conv_up(tiles, c.per);
     c.most = tiles < most ? tiles : most;
@@ -110,7 +136,7 @@ static inline rt_conv_cut rt_conv_cut_of(const rt_conv_shape *s)
 }
 
 static inline int rt_conv_cuts(const rt_conv_shape *s, rt_conv_math math)
-{ return math != RT_CONV_FLOAT && rt_conv_cut_of(s).blocks; }
+{ return (math != RT_CONV_FLOAT || rt_conv_is_lanes(s) || rt_conv_is_few(s)) && rt_conv_cut_of(s).blocks; }
 
 /* Into how many parts `weights` goes. */
 static inline int rt_conv_parts(const rt_conv_shape *s, rt_conv_math math)
@@ -150,6 +176,11 @@ void rt_k_conv_weights(cudaStream_t, const rt_conv_shape *, rt_conv_math, float 
                        const float *x, const float *dy, int add_dw, int add_dbias);
 int rt_k_conv_patch_weights(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *dw, float *dbias, float *partial,
                             const float *x, const float *dy, int add_dw, int add_dbias);
+/* The same of shapes for which rt_conv_is_few; 0: nothing was launched. */
+int rt_k_few(cudaStream_t, const rt_conv_shape *, float *y, const float *x, const float *w, const float *bias, rt_act,
+             int add);
+int rt_k_few_weights(cudaStream_t, const rt_conv_shape *, float *dw, float *dbias, float *partial, const float *x,
+                     const float *dy, int add_dw, int add_dbias);
 /* The same of shapes for which rt_conv_is_direct. */
 void rt_k_direct(cudaStream_t, const rt_conv_shape *, float *y, const float *x, const float *w, const float *bias,
                  rt_act act, int add);
@@ -157,6 +188,14 @@ void rt_k_direct_back(cudaStream_t, const rt_conv_shape *, float *dx, const floa
                       const float *bias, int add);
 void rt_k_direct_weights(cudaStream_t, const rt_conv_shape *, float *dw, float *dbias, float *partial, const float *x,
                          const float *dy, int add_dw, int add_dbias);
+/* The same from patches, of shapes for which rt_conv_is_lanes; 0: nothing was launched. The three above ask here first.
+ */
+int rt_k_lanes(cudaStream_t, const rt_conv_shape *, float *y, const float *x, const float *w, const float *bias, rt_act,
+               int add);
+int rt_k_lanes_back(cudaStream_t, const rt_conv_shape *, float *dx, const float *dy, const float *w, const float *bias,
+                    int add);
+int rt_k_lanes_weights(cudaStream_t, const rt_conv_shape *, float *dw, float *dbias, float *partial, const float *x,
+                       const float *dy, int add_dw, int add_dbias);
 #ifdef __cplusplus
 }
 #endif

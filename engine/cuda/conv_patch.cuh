@@ -1,9 +1,9 @@
-/* engine/cuda/conv_patch.cuh - convolutions of one group on tensor cores, forward and back to their image, from patches:
- * see conv_launch.h for what is computed. A block of eight warps computes a tile of pixels by Q channels. What its
- * pixels read, 16 channels of it, is a patch of the source, which is copied once for all taps; with it come those 16
- * rows of the weights of up to TAPS taps. That is a stage; the next ones are on their way while one is added up. A warp
- * has 32 pixels of 16 channels and reads its factors straight from the patch. conv_patch.cu and conv_patch_back.cu have
- * one direction each. */
+/* engine/cuda/conv_patch.cuh - convolutions of one group on tensor cores, forward and back to their image, from
+ * patches: see conv_launch.h for what is computed. A block of eight warps computes a tile of pixels by Q channels. What
+ * its pixels read, 16 channels of it, is a patch of the source, which is copied once for all taps; with it come those
+ * 16 rows of the weights of up to TAPS taps. That is a stage; the next ones are on their way while one is added up. A
+ * warp has 32 pixels of 16 channels and reads its factors straight from the patch. conv_patch.cu and conv_patch_back.cu
+ * have one direction each. */
 #ifndef RT_ENGINE_CUDA_CONV_PATCH_CUH
 #define RT_ENGINE_CUDA_CONV_PATCH_CUH
 
@@ -166,8 +166,8 @@ template <int MATH, int Q, bool BACK> struct warp_sums {
         }
     }
     /* 16 terms: at[i][0] and [1] are where those of pixels g and g + 8 of piece i lie, behind `patch`; w: those of the
-     * warp's first channel. Sums of a few terms start from 0 and are then added as floats are: tensor cores cut off what
-     * they add. */
+     * warp's first channel. Sums of a few terms start from 0 and are then added as floats are: tensor cores cut off
+     * what they add. */
     __device__ void add(const float *patch, const int (&at)[N][2], const float *w)
     {
         if constexpr (MATH == RT_CONV_BF16) {

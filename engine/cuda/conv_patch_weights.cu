@@ -1,7 +1,7 @@
 /* engine/cuda/conv_patch_weights.cu - the gradient of a convolution's weights and bias on tensor cores, from patches:
- * products (taps and channels of the image, channels) over all pixels. See conv_launch.h, whose rt_conv_cut says how the
- * work is cut. A block of eight warps goes through the tiles of its part: the patch of the image and the gradients of
- * the tile, the next ones of which are on their way while it adds. A warp has 16 by 16 channels for all taps of the
+ * products (taps and channels of the image, channels) over all pixels. See conv_launch.h, whose rt_conv_cut says how
+ * the work is cut. A block of eight warps goes through the tiles of its part: the patch of the image and the gradients
+ * of the tile, the next ones of which are on their way while it adds. A warp has 16 by 16 channels for all taps of the
  * block; where a block has fewer pairs of them than warps, these share the pixels, 16 at a time, and are added up in
  * their order at the end. */
 #include "engine/cuda/conv_math.cuh"
@@ -17,7 +17,7 @@ struct job {
     const float *x, *dy;
     size_t next;                         /* floats from part to part; 0: there is one */
     int add_dw, add_dbias;
-    int tiles, image_apart, out_apart;
+    int tiles;
     int patch, gradients;                /* floats of a slot */
     divider wide, pixels, down, across, patch_wide, patch_high, image_four, out_four;
 };
@@ -33,22 +33,22 @@ RT_DEVICE spot spot_of(const job &a, int tile)
 RT_DEVICE void copy_patch(const job &a, float *patch, const spot &at, int c0)
 {
     const rt_conv_shape &s = a.s;
-    const int apart = a.image_apart, fours = a.cut.image / 4, py = at.y0 * s.sh - s.pt,
+    const int apart = a.cut.image_apart, fours = a.cut.image / 4, py = at.y0 * s.sh - s.pt,
               px = at.x0 * s.sw - s.pl, count = a.cut.images * a.cut.patch_high * a.cut.patch_wide * fours;
     RT_UNROLL_N(2)
     for (int i = (int)threadIdx.x; i < count; i += WIDE) {
         int q = quotient(i, a.image_four), four = (i - q * fours) * 4, l = quotient(q, a.patch_wide),
             r = quotient(l, a.patch_high), iy = py + l - r * a.cut.patch_high, ix = px + q - l * a.cut.patch_wide;
         bool in = at.r0 + r < s.rows && (unsigned)iy < (unsigned)s.h && (unsigned)ix < (unsigned)s.w && c0 + four < s.c;
-        rt_copy_async(patch + q * apart + four, a.x + (in ? (((at.r0 + r) * s.h + iy) * s.w + ix) * s.c + c0 + four : 0),
-                      16, in);
+        rt_copy_async(patch + q * apart + four,
+                      a.x + (in ? (((at.r0 + r) * s.h + iy) * s.w + ix) * s.c + c0 + four : 0), 16, in);
     }
 }
 /* What there is no pixel for is 0. */
 RT_DEVICE void copy_gradients(const job &a, float *gradients, const spot &at, int n0)
 {
     const rt_conv_shape &s = a.s;
-    const int apart = a.out_apart, fours = a.cut.out / 4,
+    const int apart = a.cut.out_apart, fours = a.cut.out / 4,
               count = (a.cut.images * (int)a.pixels.by + DEEP - 1) / DEEP * DEEP * fours;
     RT_UNROLL_N(2)
     for (int i = (int)threadIdx.x; i < count; i += WIDE) {
@@ -88,7 +88,8 @@ template <int MATH> struct tap_sums {
     }
     /* x[i], dy[i]: where the four pixels of this lane lie, with its channels; shifts of the taps count from there.
      * Sums of a few terms start from 0 and are then added as floats are: tensor cores cut off what they add. */
-    template <class SHIFT> __device__ void add(const float *const (&x)[4], const float *const (&dy)[4], SHIFT shift, int taps)
+    template <class SHIFT>
+    __device__ void add(const float *const (&x)[4], const float *const (&dy)[4], SHIFT shift, int taps)
     {
         float2 d[4];
         RT_UNROLL
@@ -157,7 +158,7 @@ template <int MATH> struct tap_sums {
 
 /* From the first tap's pixel to the next ones', floats of the patch. */
 struct shifts {
-    int at, left, right, down, line;     /* taps of a line still to come; to the next of it; to the next line; of a line */
+    int at, left, right, down, line; /* taps of a line still to come; to the next of it; to the next line; of a line */
     __device__ int next()
     {
         int here = at;
@@ -176,15 +177,17 @@ template <int MATH> __global__ void __launch_bounds__(WIDE, 1) k_patch_weights(j
               out_pieces = cut.out / PIECE, pairs = cut.image / PIECE * out_pieces, share = WARPS / pairs,
               pair = warp % pairs, turn = warp / pairs, ci = pair / out_pieces * PIECE, q = pair % out_pieces * PIECE;
     unsigned b = blockIdx.x;
-    const unsigned beside = (unsigned)((s.n + cut.out - 1) / cut.out), along = (unsigned)((s.c + cut.image - 1) / cut.image);
+    const unsigned beside = (unsigned)((s.n + cut.out - 1) / cut.out),
+                   along = (unsigned)((s.c + cut.image - 1) / cut.image);
     const int n0 = (int)(b % beside) * cut.out, c0 = (int)(b / beside % along) * cut.image,
               first_tap = (int)(b / beside / along) * cut.taps, left = s.kh * s.kw - first_tap,
               taps = left < cut.taps ? left : cut.taps;
     const int first = (int)blockIdx.y * cut.per, end = a.tiles - first < cut.per ? a.tiles : first + cut.per;
-    const int apart = a.image_apart, dy_apart = a.out_apart,
+    const int apart = a.cut.image_apart, dy_apart = a.cut.out_apart,
               pixels = cut.images * (int)a.pixels.by, slot = a.patch + a.gradients, ky = first_tap / s.kw,
               kx = first_tap - ky * s.kw, line = cut.patch_wide * s.dh * apart;
-    const shifts start = {ky * line + kx * s.dw * apart, s.kw - kx, s.dw * apart, line - (s.kw - 1) * s.dw * apart, s.kw};
+    const shifts start = {ky * line + kx * s.dw * apart, s.kw - kx, s.dw * apart, line - (s.kw - 1) * s.dw * apart,
+                          s.kw};
     tap_sums<MATH> sum;
     sum.clear();
     for (int tile = first - 1; tile < end; tile++) {
@@ -273,7 +276,8 @@ template <int MATH> bool launch(cudaStream_t stream, const job &a)
                  tiles = 2 * (size_t)(a.patch + a.gradients) * sizeof(float), bytes = sums > tiles ? sums : tiles;
     if (bytes > 48 << 10 && cudaFuncSetAttribute(k_patch_weights<MATH>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                                  (int)bytes) != cudaSuccess) return false;
-    RT_LAUNCH((k_patch_weights<MATH>), dim3((unsigned)a.cut.blocks, (unsigned)a.cut.parts), dim3(WIDE), bytes, stream, a);
+    RT_LAUNCH((k_patch_weights<MATH>), dim3((unsigned)a.cut.blocks, (unsigned)a.cut.parts), dim3(WIDE), bytes, stream,
+              a);
     return true;
 }
 }
@@ -293,9 +297,8 @@ extern "C" int rt_k_conv_patch_weights(cudaStream_t stream, const rt_conv_shape 
         a.add_dw = a.add_dbias = 0;
     }
     a.tiles = rt_conv_up(s->rows, c.images) * c.down * c.across;
-    a.image_apart = rt_conv_apart(c.image), a.out_apart = rt_conv_apart(c.out);
-    a.patch = c.images * c.patch_high * c.patch_wide * a.image_apart;
-    a.gradients = rt_conv_up(c.images * c.high * c.wide, DEEP) * DEEP * a.out_apart;
+    a.patch = c.images * c.patch_high * c.patch_wide * a.cut.image_apart;
+    a.gradients = rt_conv_up(c.images * c.high * c.wide, DEEP) * DEEP * a.cut.out_apart;
     a.wide = divider_of(c.wide), a.pixels = divider_of(c.high * c.wide);
     a.down = divider_of(c.down), a.across = divider_of(c.across);
     a.patch_wide = divider_of(c.patch_wide), a.patch_high = divider_of(c.patch_high);

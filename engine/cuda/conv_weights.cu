@@ -224,6 +224,7 @@ extern "C" void rt_k_conv_weights(cudaStream_t stream, const rt_conv_shape *s, r
                                   float *dbias, float *partial, const float *x, const float *dy, int add_dw,
                                   int add_dbias)
 {
+    if (rt_k_few_weights(stream, s, dw, dbias, partial, x, dy, add_dw, add_dbias)) return;
     if (rt_k_conv_patch_weights(stream, s, math, dw, dbias, partial, x, dy, add_dw, add_dbias)) return;
     int parts = rt_conv_parts(s, math);
     job a = job_of(s, dw, dbias, partial, x, dy, add_dw, add_dbias, parts);
@@ -240,6 +241,7 @@ extern "C" void rt_k_conv_weights(cudaStream_t stream, const rt_conv_shape *s, r
 extern "C" void rt_k_direct_weights(cudaStream_t stream, const rt_conv_shape *s, float *dw, float *dbias,
                                     float *partial, const float *x, const float *dy, int add_dw, int add_dbias)
 {
+    if (rt_k_lanes_weights(stream, s, dw, dbias, partial, x, dy, add_dw, add_dbias)) return;
     int parts = rt_conv_parts(s, RT_CONV_FLOAT);
     job a = job_of(s, dw, dbias, partial, x, dy, add_dw, add_dbias, parts);
     a.down = (a.m + SUMS - 1) / SUMS;

@@ -140,6 +140,7 @@ unsigned blocks_of(job &a, int channels, int w, int h)
 extern "C" void rt_k_direct(cudaStream_t stream, const rt_conv_shape *s, float *y, const float *x, const float *w,
                             const float *bias, rt_act act, int add)
 {
+    if (rt_k_lanes(stream, s, y, x, w, bias, act, add)) return;
     job a = {*s, y, x, w, bias, bounds_of(act), add, {}, {}, {}, 0};
     bool wide = four(a);
     unsigned blocks = blocks_of(a, wide ? s->n / 4 : s->n, s->ow, s->oh);
@@ -150,6 +151,7 @@ extern "C" void rt_k_direct(cudaStream_t stream, const rt_conv_shape *s, float *
 extern "C" void rt_k_direct_back(cudaStream_t stream, const rt_conv_shape *s, float *dx, const float *dy,
                                  const float *w, const float *bias, int add)
 {
+    if (rt_k_lanes_back(stream, s, dx, dy, w, bias, add)) return;
     job a = {*s, dx, dy, w, bias, bounds_of(RT_ACT_NONE), add, {}, {}, {}, 0};
     bool wide = four(a);
     unsigned blocks = blocks_of(a, wide ? s->c / 4 : s->c, s->w, s->h);

@@ -29,12 +29,24 @@ static const given cases[] = {
     {"stride beyond the kernel", 2, 11, 10, 4, 8, 2, 1, 3, 4, 1, 1, 0, 0, 0, 0, 1},
     {"a line", 3, 1, 37, 8, 12, 1, 5, 1, 2, 1, 1, 0, 0, 3, 1, 1},
     {"groups of 8", 2, 5, 5, 16, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2},
+    {"several tiles an image", 1, 20, 36, 12, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+    {"several images a tile", 5, 5, 5, 16, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+    {"slices of channels", 1, 6, 8, 72, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+    {"taps in passes", 2, 9, 10, 20, 24, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1},
+    {"a point", 2, 9, 7, 68, 36, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1},
+    {"stride 5", 1, 17, 14, 8, 12, 3, 3, 5, 5, 1, 1, 1, 0, 1, 0, 1},
+    {"six channels of a line", 2, 1, 40, 6, 20, 1, 5, 1, 1, 1, 1, 0, 0, 2, 2, 1},
+    {"three channels, 7 by 7", 2, 11, 9, 3, 68, 7, 7, 2, 2, 1, 1, 3, 3, 3, 3, 1},
     {"groups of 9 and 11", 2, 5, 4, 18, 22, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 2},
 };
 static const given direct[] = {
     {"depthwise", 2, 9, 7, 8, 8, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 8},
     {"depthwise, odd", 3, 7, 9, 35, 35, 3, 3, 2, 2, 1, 1, 0, 1, 0, 1, 35},
     {"depthwise, dilation", 2, 9, 8, 4, 4, 3, 5, 1, 2, 2, 1, 2, 2, 2, 2, 4},
+    {"depthwise, 40 channels, two tiles", 2, 13, 24, 40, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 40},
+    {"depthwise, stride 2", 3, 9, 8, 8, 8, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 8},
+    {"depthwise, 5 by 5", 2, 9, 7, 36, 36, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 36},
+    {"depthwise, stride 5", 1, 13, 12, 4, 4, 3, 3, 5, 5, 1, 1, 1, 1, 1, 1, 4},
     {"depthwise, two a channel", 2, 6, 6, 6, 12, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 6},
     {"depthwise of a line", 2, 1, 21, 12, 12, 1, 4, 1, 1, 1, 1, 0, 0, 1, 2, 12},
     {"groups of 3 and 2", 2, 5, 6, 12, 8, 3, 3, 2, 1, 1, 2, 1, 1, 2, 1, 4},
@@ -279,9 +291,11 @@ static void test_orders(void **state)
     for (int i = 0; i < 4; i++) {
         check_orders(case_of("16 to 24, stride 2"), (rt_conv_math)i);
         check_orders(case_of("20 to 36"), (rt_conv_math)i);
+        check_orders(case_of("slices of channels"), (rt_conv_math)i);
     }
     check_orders(case_of("one channel"), RT_CONV_FLOAT);
     check_orders(case_of("dilation and stride"), RT_CONV_FLOAT);
+    check_orders(case_of("six channels of a line"), RT_CONV_FLOAT);
     for (size_t i = 0; i < sizeof direct / sizeof *direct; i++) check_orders(&direct[i], RT_CONV_FLOAT);
 }
 
@@ -289,15 +303,19 @@ static void test_orders(void **state)
 static void test_rows_alone(void **state)
 {
     (void)state;
-    static const given many = {"many", 5, 7, 7, 8, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-    for (int m = 0; m < 4; m++) {
-        task all = task_of(&many), t = task_of(&many);
-        run(&all, (rt_conv_math)m);
+    static const given many[] = {{"many", 5, 7, 7, 8, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+                                 {"many, three channels", 5, 7, 7, 3, 8, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+                                 {"many, stride 2", 5, 7, 6, 36, 12, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1},
+                                 {"many, depthwise", 5, 7, 7, 8, 8, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 8}};
+    for (int m = 0; m < 16; m++) {
+        const given *g = &many[m / 4];
+        task all = task_of(g), t = task_of(g);
+        run(&all, (rt_conv_math)(m % 4));
         t.s.rows = 2;
         size_t x = count_x(&t.s) / 2 * 3, y = count_y(&t.s) / 2 * 3;
         memcpy(t.x, all.x + x, count_x(&t.s) * sizeof(float));
         memcpy(t.dy, all.dy + y, count_y(&t.s) * sizeof(float));
-        run(&t, (rt_conv_math)m);
+        run(&t, (rt_conv_math)(m % 4));
         assert_memory_equal(t.y, all.y + y, count_y(&t.s) * sizeof(float));
         assert_memory_equal(t.dx, all.dx + x, count_x(&t.s) * sizeof(float));
         free_task(&all);
