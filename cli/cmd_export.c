@@ -8,7 +8,7 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!out || a->count < 1)
         return rt_fail(RT_USAGE,
                        "export: a model or label store and --out FILE are required; see 'retort export --help'");
-    if (!to) to = rt_export_form_of(out, a->positional[0]);
+    if (!to) RT_TRY(rt_export_form_of(&to, out, a->positional[0]));
     cJSON *config = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(config, "input");
     for (int i = 0; i < a->count; i++) cJSON_AddItemToArray(list, cJSON_CreateString(a->positional[i]));
     rt_status st = RT_OK;

@@ -14,32 +14,35 @@ enum { SAFETENSORS = 0, NPZ, CSV, NPY, PROGRAM, ONNX_QDQ, C, ONNX };
 static const char *const forms[] = {"safetensors", "npz", "csv", "npy", "program", "onnx-qdq", "c", "onnx", NULL};
 static const char *const endings[] = {"safetensors", "npz", "csv", "npy", "q", "onnx", "c", "onnx"};
 
-/* Whether the file answers by integers; one that cannot be read is told of by who exports it. */
-static int is_quantized(const char *path)
+/* Whether the file answers by integers; one that is no such file is told of by who exports it. */
+static rt_status is_quantized(const char *path, int *yes)
 {
-    int program, there = 0;
     rt_h5_file *f;
     char *text = NULL;
     cJSON *j = NULL;
-    if (rt_program_there(path, &program)) return 0;
-    if (program) return 1;
-    if (rt_h5_scan(&f, path)) return 0;
-    rt_status st = rt_h5_find(f, "manifest") ? rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES)
-                                             : RT_INPUT;
+    *yes = 0;
+    rt_status st = rt_program_there(path, yes);
+    if (st || *yes) return st == RT_INPUT ? RT_OK : st;
+    if ((st = rt_h5_scan(&f, path))) return st == RT_INPUT ? RT_OK : st;
+    st = rt_h5_find(f, "manifest") ? rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES) : RT_INPUT;
     if (!st) st = rt_json_parse(&j, text, strlen(text), path);
-    if (!st) there = cJSON_HasObjectItem(j, "quantization");
+    if (!st) *yes = cJSON_HasObjectItem(j, "quantization");
     cJSON_Delete(j);
     free(text);
     rt_h5_close(f);
-    return there;
+    return st == RT_INPUT ? RT_OK : st;
 }
 
-const char *rt_export_form_of(const char *path, const char *input)
+rt_status rt_export_form_of(const char **form, const char *path, const char *input)
 {
     const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
-    for (int i = 0; dot && forms[i]; i++)
-        if (!strcmp(dot + 1, endings[i])) return forms[i == ONNX_QDQ && !is_quantized(input) ? ONNX : i];
-    return dot ? dot + 1 : "";
+    int i = 0, integers = 1;
+    *form = dot ? dot + 1 : "";
+    while (forms[i] && strcmp(*form, endings[i])) i++;
+    if (!dot || !forms[i]) return RT_OK;
+    if (i == ONNX_QDQ) RT_TRY(is_quantized(input, &integers));
+    *form = forms[integers ? i : ONNX];
+    return RT_OK;
 }
 
 const char *rt_export_ending_of(const char *form)

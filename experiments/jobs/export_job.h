@@ -17,8 +17,8 @@
  * where not. Adds defaults. */
 rt_status rt_export_check(cJSON *config, const char *const *stores);
 /* What "to" is by a file's ending (what stands there when it is none that is known), of ONNX by what the input is:
- * quantized or not; and the ending of a form. */
-const char *rt_export_form_of(const char *path, const char *input);
+ * quantized or not, RT_RUN where the machine does not let one see; and the ending of a form. */
+rt_status rt_export_form_of(const char **form, const char *path, const char *input);
 const char *rt_export_ending_of(const char *form);
 rt_status rt_export(cJSON *config, const rt_target *out, cJSON **result);
 #endif
