@@ -1,6 +1,7 @@
 /* Gradients of a chain's weights, with the step's end and the update where they are asked for; see cuda_chain.h. What
  * the update needs is read before the sums are made. */
 #include "engine/cuda/chain.cuh"
+#include "engine/cuda/divider.cuh"
 #include "engine/cuda/loss_rows.cuh"
 #include "engine/cuda/update.cuh"
 
@@ -143,14 +144,22 @@ RT_DEVICE float share_of(const rt_chain &c, const rt_chain_layer &l, const float
     return s;
 }
 
+struct arguments {
+    rt_chain chain;
+    rt_chain_update update;
+    rt_loss_sums sums;
+    int first[RT_CHAIN_LAYERS + 1];    /* blocks before those of each layer; of all */
+    divider across[RT_CHAIN_LAYERS];   /* tiles along n */
+};
+
 /* The block's place: a layer and a tile of its weights. */
 struct place { int layer, k0, n0; };
-RT_DEVICE place place_of(const rt_chain &c, int tile)
+RT_DEVICE place place_of(const arguments &a, int block)
 {
-    int n = c.stop;
-    for (; tile >= tiles_of(c.layer[n]); n++) tile -= tiles_of(c.layer[n]);
-    int across = tiles_along(c.layer[n].n);
-    return place{n, tile / across * TILE, tile % across * TILE};
+    int n = a.chain.stop;
+    while (block >= a.first[n + 1]) n++;
+    int tile = block - a.first[n], down = quotient(tile, a.across[n]);
+    return place{n, down * TILE, (tile - down * (int)a.across[n].by) * TILE};
 }
 
 /* Row k of the tile's weights, columns n to n + 3: four at once, or those that there are, one by one. */
@@ -210,12 +219,6 @@ RT_DEVICE bool by_fours(const rt_chain_layer &l, const rt_cuda_update &of, bool 
     return l.n % QUAD == 0 && (all & 15) == 0;
 }
 
-struct arguments {
-    rt_chain chain;
-    rt_chain_update update;
-    rt_loss_sums sums;
-};
-
 /* With sums the first block tells the host what the step gave, which takes as long as all else. */
 template <bool UPDATE>
 __global__ void __launch_bounds__(THREADS) k_chain_weights(const RT_CONSTANT arguments args, const rt_cuda_now *now)
@@ -228,10 +231,10 @@ __global__ void __launch_bounds__(THREADS) k_chain_weights(const RT_CONSTANT arg
     RT_SHARED_2D(float, right, DEEP, TILE);
     RT_SHARED_2D(float, shares, SHARES, TILE);
     const int t = (int)threadIdx.x;
-    const arguments &own_args = *take_argument(words, args);
-    const rt_chain &c = own_args.chain;
-    const rt_chain_update &u = own_args.update;
-    const rt_loss_sums &e = own_args.sums;
+    const arguments &given = *take_argument(words, args);
+    const rt_chain &c = given.chain;
+    const rt_chain_update &u = given.update;
+    const rt_loss_sums &e = given.sums;
     now = take_record(record, now);
     if (t == 0) lost[0] = 0;
     __syncthreads();
@@ -240,7 +243,7 @@ __global__ void __launch_bounds__(THREADS) k_chain_weights(const RT_CONSTANT arg
         end_losses<THREADS>(e, now);
         return;
     }
-    const place at = place_of(c, (int)blockIdx.x - tells);
+    const place at = place_of(given, (int)blockIdx.x - tells);
     const rt_chain_layer &l = c.layer[at.layer];
     const float *x = at.layer ? c.layer[at.layer - 1].y : c.x;
     const int k = at.k0 + t / SIDE, n = at.n0 + t % SIDE * QUAD;
@@ -288,12 +291,16 @@ __global__ void __launch_bounds__(THREADS) k_chain_weights(const RT_CONSTANT arg
 extern "C" void rt_k_chain_weights(cudaStream_t stream, const rt_chain *c, const rt_chain_update *u,
                                    const rt_loss_sums *sums, const rt_cuda_now *now)
 {
-    int tiles = 0;
-    for (int i = c->stop; i < c->layers; i++) tiles += tiles_of(c->layer[i]);
-    rt_loss_sums e = sums ? *sums : rt_loss_sums{};
-    dim3 grid((unsigned)(tiles + (sums != nullptr))), block(THREADS);
-    if (!tiles && sums) rt_k_loss_end(stream, sums, now);
-    if (!tiles) return;
-    if (u) RT_LAUNCH((k_chain_weights<true>), grid, block, 0, stream, (arguments{*c, *u, e}), now);
-    else RT_LAUNCH((k_chain_weights<false>), grid, block, 0, stream, (arguments{*c, rt_chain_update{}, e}), now);
+    arguments a = {*c, u ? *u : rt_chain_update{}, sums ? *sums : rt_loss_sums{}};
+    int blocks = 0;
+    for (int i = c->stop; i < c->layers; i++) {
+        a.first[i] = blocks;
+        a.across[i] = divider_of(tiles_along(c->layer[i].n));
+        a.first[i + 1] = blocks += tiles_of(c->layer[i]);
+    }
+    if (!blocks && sums) rt_k_loss_end(stream, sums, now);
+    if (!blocks) return;
+    dim3 grid((unsigned)(blocks + (sums != nullptr))), block(THREADS);
+    if (u) RT_LAUNCH((k_chain_weights<true>), grid, block, 0, stream, a, now);
+    else RT_LAUNCH((k_chain_weights<false>), grid, block, 0, stream, a, now);
 }
