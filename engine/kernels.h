@@ -98,6 +98,17 @@ typedef struct {
     rt_act act;          /* NONE, RELU or RELU6 */
 } rt_wino_line;
 
+/* Products of few tiles of Winograd's: plane p of y (tiles, n) is that of x (tiles, c) times plane p of u = G w G^T, of
+ * taps w (9, c, n). u is made on the way and never whole in memory, where it would be four times w; the bits are those
+ * of wino_weights and conv_line. */
+enum { RT_WINO_FEW = 4 };
+typedef struct {
+    float *y;            ptrdiff_t y_plane;
+    const float *x;      ptrdiff_t x_plane;
+    const float *w;
+    int c, n, tiles;     /* tiles 1 to RT_WINO_FEW */
+} rt_wino_few;
+
 /* What a product asks memory for while it works, so that it is there when its turn comes: tile t of the rows asks, for
  * every fourth of k, for panel_cols floats at `at` + panel * (number of the panel) + tile * (t modulo 4) + row * (k /
  * 4). Any address is good. */
@@ -152,7 +163,7 @@ typedef struct rt_kernels {
      * the left, of all k side by side, the panels one after the other: element (r, c) of panel p at [(p k + r)
      * panel_cols + c], of the left side (p, r, row) at [(p k + r) panel_rows + row]. What is not there is zero. */
     int panel_cols, panel_rows;
-    int panels_from;                 /* weights of a dense layer (K N) from which panels pay */
+    int panels_from, panels_dw_from; /* weights of a dense layer (K N) from which panels pay; for their gradient */
     void (*panel_product)(const rt_panels *);
     void (*panel_pack)(float *to, const float *w, ptrdiff_t ld, int k, int n);              /* w (k, n) */
     void (*panel_pack_transposed)(float *to, const float *w, ptrdiff_t ld, int k, int n);   /* w (n, k) */
@@ -163,6 +174,7 @@ typedef struct rt_kernels {
     /* Planes u (36, count) = G w G^T of taps w (9, count); and taps = G^T u G, tap t at dw + t * tap. */
     void (*wino_weights)(float *u, const float *w, ptrdiff_t count);
     void (*wino_unwind)(float *dw, ptrdiff_t tap, const float *u, ptrdiff_t count);
+    void (*wino_few)(const rt_wino_few *);
 
     /* y = act(x scale[c] + shift[c]) over (px, C); scale NULL means 1, shift NULL means 0. */
     void (*affine_act)(float *y, const float *x, const float *scale, const float *shift, size_t px, int c, rt_act,

@@ -67,7 +67,8 @@ static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
     float *y = rt_at(ctx, c->value[1], row0);
     rt_act act = RT_ATTR(c->node, rt_epilogue)->act;
     if (g.winograd)
-        rt_wino_forward(k, &g.shape, y, x, ctx->plan->buffer + c->at[0], bias, act, 0, rows, ctx->scratch);
+        rt_wino_forward(k, &g.shape, y, x, c->at[0] < 0 ? NULL : ctx->plan->buffer + c->at[0], w, bias, act, 0, rows,
+                        ctx->scratch);
     else rt_conv_forward(k, &g, y, x, w, bias, act, 0, rows, ctx->scratch);
 }
 
@@ -92,14 +93,15 @@ static void forward(rt_plan *p, const rt_node *n)
 {
     geometry g = geometry_of(p, n);
     int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
-    ptrdiff_t packed = g.winograd ? rt_plan_buffer(p, RT_WINO_PLANES * (size_t)g.c * (size_t)g.n) : -1;
+    int planes = g.winograd && !rt_wino_is_few(&g.shape, p->spec.batch);
+    ptrdiff_t packed = planes ? rt_plan_buffer(p, RT_WINO_PLANES * (size_t)g.c * (size_t)g.n) : -1;
     rt_plan_need_scratch(p, g.winograd ? rt_wino_scratch(&g.shape) : rt_conv_scratch(&g));
     rt_call *c = rt_plan_rows(p, g.depthwise ? "depthwise" : g.winograd ? "conv winograd" : "conv", n, run_forward);
     c->value[0] = in;
     c->value[1] = out;
     c->at[0] = packed;
     c->weights = weights_read(&g, g.winograd);
-    if (g.winograd) rt_plan_pack(p, "pack", n, 1, pack_winograd)->at[0] = packed;
+    if (planes) rt_plan_pack(p, "pack", n, 1, pack_winograd)->at[0] = packed;
 }
 
 static void pack_flipped(const rt_call *c, rt_ctx *x, int tile, int unused)
@@ -138,7 +140,7 @@ static void run_dx(const geometry *g, rt_ctx *ctx, float *dx, const float *dy, c
 {
     const rt_kernels *k = ctx->plan->k;
     if (g->winograd_dx)
-        rt_wino_forward(k, &g->shape_dx, dx, dy, flipped, NULL, RT_ACT_NONE, accumulate, rows, ctx->scratch);
+        rt_wino_forward(k, &g->shape_dx, dx, dy, flipped, NULL, NULL, RT_ACT_NONE, accumulate, rows, ctx->scratch);
     else rt_conv_dx(k, g, dx, dy, flipped, rows, accumulate, ctx->scratch);
 }
 

@@ -6,8 +6,8 @@
 
 enum {
     K_BLOCK = 128,                 /* rows of w that stay in L1 while a chunk's rows pass */
-    DW_BLOCK = 48,                 /* rows of dw a tile computes */
-    UNIT_BLOCK = 32,               /* the same on matrix units */
+    FLIP_BLOCK = 48,               /* rows of w that a tile transposes */
+    UNIT_BLOCK = 32,               /* rows of dw that a tile computes on matrix units */
     UNIT_LEAST = 32, UNIT_FROM = 4096   /* K, N and K N from which matrix units pay */
 };
 
@@ -156,9 +156,9 @@ static void pack_transposed(const rt_call *c, rt_ctx *x, int tile, int unused)
     sizes(x->plan, c->node, &m, &k, &o);
     const float *w = rt_param(x, c->node, 0);
     float *t = x->plan->buffer + c->at[0];
-    int last = (tile + 1) * DW_BLOCK < k ? (tile + 1) * DW_BLOCK : k;
+    int last = (tile + 1) * FLIP_BLOCK < k ? (tile + 1) * FLIP_BLOCK : k;
     for (int j = 0; j < o; j++)
-        for (int i = tile * DW_BLOCK; i < last; i++)
+        for (int i = tile * FLIP_BLOCK; i < last; i++)
             t[(size_t)j * (size_t)k + (size_t)i] = w[(size_t)i * (size_t)o + (size_t)j];
 }
 
@@ -180,8 +180,6 @@ static void run_dx_panels(const rt_call *c, rt_ctx *x, int tile, int unused)
     run_panel_tile(x, &a, tile, x->run->rows * m);
 }
 
-static int dw_block(int units) { return units ? UNIT_BLOCK : DW_BLOCK; }
-
 static void bias_gradient(const rt_call *c, const rt_ctx *x, const float *dy, int rows, int o)
 {
     if (!rt_plan_trains(x->plan, c->node, 1)) return;
@@ -190,36 +188,38 @@ static void bias_gradient(const rt_call *c, const rt_ctx *x, const float *dy, in
     x->plan->k->channel_sum(db, dy, (size_t)rows, o);
 }
 
+static void run_dw_units(const rt_call *c, rt_ctx *x, int tile, int unused)
+{
+    (void)unused;
+    int m, k, o;
+    sizes(x->plan, c->node, &m, &k, &o);
+    int rows = x->run->rows * m, k0 = tile * UNIT_BLOCK;
+    const float *dy = rt_at(x, c->value[1], 0);
+    rt_conv_dw a = {.dw = rt_grad(x, c->node, 0) + (size_t)k0 * (size_t)o,
+                    .dw_ld = o,
+                    .x = (const float *)rt_at(x, c->value[0], 0) + k0,
+                    .x_px = k,
+                    .dy = dy,
+                    .dy_px = o,
+                    .lines = 1,
+                    .px = rows,
+                    .kh = 1,
+                    .klen = k - k0 < UNIT_BLOCK ? k - k0 : UNIT_BLOCK,
+                    .n = o,
+                    .overwrite = 1};
+    x->plan->k->product_dw(&a, rt_at(x, c->value[2], 0));
+    if (tile == 0) bias_gradient(c, x, dy, rows, o);
+}
+
 static void run_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
 {
     (void)unused;
     int m, k, o;
     sizes(x->plan, c->node, &m, &k, &o);
-    int units = on_units(x->plan, k, o), block = dw_block(units), rows = x->run->rows * m, k0 = tile * block,
-        kb = k - k0 < block ? k - k0 : block;
-    const float *in = rt_at(x, c->value[0], 0), *dy = rt_at(x, c->value[1], 0);
-    float *dw = rt_grad(x, c->node, 0);
-    rt_conv_dw a = {.dw = dw ? dw + (size_t)k0 * (size_t)o : NULL, .dw_ld = o, .x_px = k, .dy_px = o, .lines = 1,
-                    .kh = 1, .klen = kb, .n = o};
-    for (int r = 0; dw && r < rows; r += a.px) { /* rows pass in blocks that stay in L1 for all of the tile */
-        a.x = in + (size_t)r * (size_t)k + k0;
-        a.dy = dy + (size_t)r * (size_t)o;
-        a.px = rows - r < 128 || units ? rows - r : 128;
-        a.overwrite = r == 0;
-        if (units) x->plan->k->product_dw(&a, rt_at(x, c->value[2], 0));
-        else x->plan->k->conv_dw(&a);
-    }
-    if (tile == 0) bias_gradient(c, x, dy, rows, o);
-}
-
-static void run_dw_panels(const rt_call *c, rt_ctx *x, int tile, int unused)
-{
-    (void)unused;
-    int m, k, o;
-    sizes(x->plan, c->node, &m, &k, &o);
     const float *dy = rt_at(x, c->value[1], 0);
-    rt_panels_dw(x->plan->k, rt_grad(x, c->node, 0), rt_at(x, c->value[0], 0), dy, x->run->rows * m, k, o, tile,
-                 x->scratch);
+    if (rt_plan_trains(x->plan, c->node, 0))
+        rt_panels_dw(x->plan->k, rt_grad(x, c->node, 0), rt_at(x, c->value[0], 0), dy, x->run->rows * m, k, o, tile,
+                     x->scratch);
     if (tile == 0) bias_gradient(c, x, dy, x->run->rows * m, o);
 }
 
@@ -250,11 +250,10 @@ static void backward_dw(rt_plan *p, const rt_node *n, int in, int dy)
 {
     int m, k, o, weight = rt_plan_trains(p, n, 0);
     sizes(p, n, &m, &k, &o);
-    int units = on_units(p, k, o), panels = weight && by_panels(p, k, o), block = dw_block(units);
-    int packed = units && weight ? packed_dy(p, n, dy, m, o) : -1;
-    int tiles = panels ? rt_panels_dw_tiles(k, o) : weight ? (k + block - 1) / block : 1;
-    if (panels) rt_plan_need_scratch(p, rt_panels_scratch());
-    rt_call *late = rt_plan_late_tiles(p, "dense dW", n, tiles, panels ? run_dw_panels : run_dw);
+    int units = weight && on_units(p, k, o), packed = units ? packed_dy(p, n, dy, m, o) : -1;
+    int tiles = units ? (k + UNIT_BLOCK - 1) / UNIT_BLOCK : weight ? rt_panels_dw_tiles(p->k, k, o) : 1;
+    if (weight && !units) rt_plan_need_scratch(p, rt_panels_scratch());
+    rt_call *late = rt_plan_late_tiles(p, "dense dW", n, tiles, units ? run_dw_units : run_dw);
     late->value[0] = in;
     late->value[1] = dy;
     late->value[2] = packed;
@@ -271,7 +270,7 @@ static void backward(rt_plan *p, const rt_node *n)
     int panels = by_panels(p, k, o), dx = rt_plan_grad_write(p, n->in[0], &accumulate);
     if (panels) rt_plan_need_scratch(p, rt_panels_scratch());
     else {
-        rt_call *t = rt_plan_pack(p, "pack", n, (k + DW_BLOCK - 1) / DW_BLOCK, pack_transposed);
+        rt_call *t = rt_plan_pack(p, "pack", n, (k + FLIP_BLOCK - 1) / FLIP_BLOCK, pack_transposed);
         at = t->at[0] = rt_plan_buffer(p, (size_t)k * (size_t)o);
     }
     rt_call *c = panels ? rt_plan_tiles(p, "dense dX", n, panel_tiles(p, m, k), run_dx_panels)

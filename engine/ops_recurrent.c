@@ -438,7 +438,7 @@ static void backward(rt_plan *p, const rt_node *n)
         int trained, tiles;
         const char *what;
         void (*fn)(const rt_call *, rt_ctx *, int, int);
-    } late[] = {{rt_plan_trains(p, n, WEIGHT), rt_panels_dw_tiles(z.d, z.width), "recurrent dW", run_dw},
+    } late[] = {{rt_plan_trains(p, n, WEIGHT), rt_panels_dw_tiles(p->k, z.d, z.width), "recurrent dW", run_dw},
                 {rt_plan_trains(p, n, RECURRENT), z.dirs * dr_blocks(&z), "recurrent dR", run_dr},
                 {rt_plan_trains(p, n, BIAS) || rt_plan_trains(p, n, RECURRENT_BIAS), 1, "recurrent db", run_db}};
     for (size_t i = 0; i < sizeof late / sizeof *late; i++) {

@@ -72,22 +72,65 @@ void rt_panels_run(const rt_kernels *kn, const rt_panels_product *a, int group, 
     }
 }
 
-static int dw_columns(int n) { return (n + RT_PANEL_DW_N - 1) / RT_PANEL_DW_N; }
+/* What a tile has of dw. Without panels: all rows of x and dy that are read for it at a time stay in L2. */
+typedef struct { int rows, cols, across; } dw_cut;
 
-int rt_panels_dw_tiles(int k, int n) { return (k + RT_PANEL_DW_K - 1) / RT_PANEL_DW_K * dw_columns(n); }
+enum { DIRECT_ROWS = 48, DIRECT_WIDE_ROWS = 192, DIRECT_TERMS = 128 };
+
+static int dw_direct(const rt_kernels *kn, int k, int n) { return (int64_t)k * n < kn->panels_dw_from; }
+
+static dw_cut dw_cut_of(const rt_kernels *kn, int k, int n)
+{
+    dw_cut c = {.rows = RT_PANEL_DW_K, .cols = RT_PANEL_DW_N};
+    if (dw_direct(kn, k, n)) c.rows = n > RT_PANEL_DW_N ? DIRECT_WIDE_ROWS : DIRECT_ROWS;
+    c.across = (n + c.cols - 1) / c.cols;
+    return c;
+}
+
+int rt_panels_dw_tiles(const rt_kernels *kn, int k, int n)
+{
+    dw_cut c = dw_cut_of(kn, k, n);
+    return (k + c.rows - 1) / c.rows * c.across;
+}
+
+static void dw_tile_direct(const rt_kernels *kn, float *dw, const float *x, const float *dy, int rows, int k, int n,
+                           int kb, int nb)
+{
+    for (int r = 0; r < rows; r += DIRECT_TERMS)
+        kn->conv_dw(&(rt_conv_dw){.dw = dw,
+                                  .dw_ld = n,
+                                  .x = x + (ptrdiff_t)r * k,
+                                  .x_px = k,
+                                  .dy = dy + (ptrdiff_t)r * n,
+                                  .dy_px = n,
+                                  .lines = 1,
+                                  .px = at_most(rows - r, DIRECT_TERMS),
+                                  .kh = 1,
+                                  .klen = kb,
+                                  .n = nb,
+                                  .overwrite = r == 0});
+}
 
 void rt_panels_dw(const rt_kernels *kn, float *dw, const float *x, const float *dy, int rows, int k, int n, int tile,
                   float *scratch)
 {
-    int k0 = tile / dw_columns(n) * RT_PANEL_DW_K, n0 = tile % dw_columns(n) * RT_PANEL_DW_N;
-    int kb = at_most(k - k0, RT_PANEL_DW_K), nb = at_most(n - n0, RT_PANEL_DW_N);
+    dw_cut c = dw_cut_of(kn, k, n);
+    int k0 = tile / c.across * c.rows, n0 = tile % c.across * c.cols;
+    int kb = at_most(k - k0, c.rows), nb = at_most(n - n0, c.cols);
+    dw += (ptrdiff_t)k0 * n + n0;
+    x += k0;
+    dy += n0;
+    if (dw_direct(kn, k, n)) {
+        dw_tile_direct(kn, dw, x, dy, rows, k, n, kb, nb);
+        return;
+    }
     float *left = scratch, *right = scratch + RT_PANEL_K * RT_PANEL_DW_K;
     for (int r = 0; r < rows; r += RT_PANEL_K) {
         int terms = at_most(rows - r, RT_PANEL_K);
-        const float *after = dy + (ptrdiff_t)(r + terms) * n + n0;
-        kn->panel_pack_left(left, x + (ptrdiff_t)r * k + k0, k, kb, terms);
-        kn->panel_pack(right, dy + (ptrdiff_t)r * n + n0, n, terms, nb);
-        kn->panel_product(&(rt_panels){.y = dw + (ptrdiff_t)k0 * n + n0,
+        const float *after = dy + (ptrdiff_t)(r + terms) * n;
+        kn->panel_pack_left(left, x + (ptrdiff_t)r * k, k, kb, terms);
+        kn->panel_pack(right, dy + (ptrdiff_t)r * n, n, terms, nb);
+        kn->panel_product(&(rt_panels){.y = dw,
                                        .y_ld = n,
                                        .x = left,
                                        .w = right,

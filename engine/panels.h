@@ -37,8 +37,9 @@ void rt_panels_pack(const rt_kernels *, float *packed, const rt_panels_product *
 void rt_panels_run(const rt_kernels *, const rt_panels_product *, int group, float *scratch);
 size_t rt_panels_scratch(void);
 
-/* One tile of dw (k, n) = x^T dy with x (rows, k), dy (rows, n), all dense. */
-int rt_panels_dw_tiles(int k, int n);
+/* One tile of dw (k, n) = x^T dy with x (rows, k), dy (rows, n), all dense: by panels from the family's panels_dw_from
+ * weights on; of fewer, which the cache serves as well where they lie, by conv_dw. */
+int rt_panels_dw_tiles(const rt_kernels *, int k, int n);
 void rt_panels_dw(const rt_kernels *, float *dw, const float *x, const float *dy, int rows, int k, int n, int tile,
                   float *scratch);
 #endif

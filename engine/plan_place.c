@@ -13,6 +13,7 @@
 
 enum {
     CHUNK_BYTES = 256 << 10,       /* what is alive of a chunk at a time: half of a small L2 */
+    PAIR_BYTES = 512 << 10,        /* the same of two rows, which share the way of weights from there */
     WIDE_BYTES = 8 << 20,          /* the same where weights leave no room for it in L2 anyhow */
     WIDE_FLOATS = 256 << 10,       /* of weights, from which that is so */
     SLOTS = 64,                    /* of a batch, at most */
@@ -58,7 +59,16 @@ static size_t aligned(size_t n) { return (n + 63) & ~(size_t)63; }
 
 /* ---- slots and chunks ---- */
 
-typedef struct { double work, weights, live; int grain; } load;     /* of a row of the phase; live in bytes */
+/* Of a row of the phase; live in bytes. Weights count for slots what they cost, held as many floats as they are. */
+typedef struct { double work, weights, held, live; int grain; } load;
+
+/* What a call reads of its node's fields, in floats. */
+static double held_by(const rt_plan *p, const rt_call *c)
+{
+    double floats = 0;
+    for (int i = 0; c->node && i < c->node->fields; i++) floats += (double)p->graph->field[c->node->field[i]].count;
+    return fmin(floats, c->weights);
+}
 
 static load load_of(const rt_plan *p, const rt_phase *f)
 {
@@ -75,6 +85,7 @@ static load load_of(const rt_plan *p, const rt_phase *f)
         }
         l.work += c->work;
         l.weights += c->weights;
+        l.held += held_by(p, c);
         if (c->grain > l.grain) l.grain = c->grain;
         if (live > l.live) l.live = live;
     }
@@ -97,8 +108,9 @@ static void cut(rt_plan *p, rt_phase *f)
     f->rows = round_up(fmax(fmin(rows, all), 1), grain);
     f->slots = (int)ceil(all / f->rows);
     double chunk = CHUNK_BYTES / l.live;
-    if (l.weights > WIDE_FLOATS)
-        chunk = fmax(chunk, fmin(WIDE_REUSE * l.weights / l.work, WIDE_BYTES / l.live));
+    if (!p->spec.train && 2 * l.live <= PAIR_BYTES) chunk = fmax(chunk, 2);
+    if (l.held > WIDE_FLOATS)
+        chunk = fmax(chunk, fmin(WIDE_REUSE * l.held / l.work, WIDE_BYTES / l.live));
     f->chunk = least(chunk < l.grain ? l.grain : (int)fmin(chunk, f->rows) / l.grain * l.grain, f->rows);
 }
 

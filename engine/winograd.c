@@ -2,7 +2,8 @@
 
 #include "engine/conv_image.h"
 
-enum { PLANES = RT_WINO_PLANES, TILE = 4, BLOCK_FLOATS = 65536, MIN_TILES = 32, MAX_TILES = 96, PAD = 16 };
+enum { PLANES = RT_WINO_PLANES, TILE = 4, BLOCK_FLOATS = 65536, MIN_TILES = 32, MAX_TILES = 96, PAD = 16,
+       FEW_FLOATS = 1 << 17 };
 
 static int tiles_across(const rt_wino_shape *s) { return (s->ow + TILE - 1) / TILE; }
 static int lines_down(const rt_wino_shape *s) { return (s->oh + TILE - 1) / TILE; }
@@ -80,8 +81,37 @@ static void transform(void (*fn)(const rt_wino_line *), const rt_wino_shape *s, 
     }
 }
 
+/* To make planes costs what to read them does where they are beyond L2: that of one tile. */
+static int few_pay(const rt_wino_shape *s, int64_t tiles)
+{ return tiles <= RT_WINO_FEW && (int64_t)PLANES * s->c * s->n >= FEW_FLOATS * tiles; }
+
+int rt_wino_is_few(const rt_wino_shape *s, int images)
+{ return few_pay(s, (int64_t)tiles_across(s) * lines_down(s) * images); }
+
+/* The planes of `to`, out of those of `from`. */
+static void products(const rt_kernels *k, const rt_wino_shape *s, const block *b, const float *from, float *to,
+                     const float *u, const float *w)
+{
+    ptrdiff_t in = plane_floats(b->tiles, s->c), out = plane_floats(b->tiles, s->n);
+    if (w && (!u || few_pay(s, b->tiles))) {
+        k->wino_few(&(rt_wino_few){to, out, from, in, w, s->c, s->n, b->tiles});
+        return;
+    }
+    for (int p = 0; p < PLANES; p++)
+        rt_conv_image(k, &(rt_conv_line){.y = to + p * out,
+                                         .y_px = s->n,
+                                         .x = from + p * in,
+                                         .x_px = s->c,
+                                         .w = u + (ptrdiff_t)p * s->c * s->n,
+                                         .w_ld = s->n,
+                                         .px = b->tiles,
+                                         .kh = 1,
+                                         .klen = s->c,
+                                         .n = s->n});
+}
+
 void rt_wino_forward(const rt_kernels *k, const rt_wino_shape *s, float *y, const float *x, const float *u,
-                     const float *bias, rt_act act, int accumulate, int images, float *scratch)
+                     const float *w, const float *bias, rt_act act, int accumulate, int images, float *scratch)
 {
     block b;
     for (int first = 0; next_block(s, images, first, &b); first += b.lines) {
@@ -92,19 +122,7 @@ void rt_wino_forward(const rt_kernels *k, const rt_wino_shape *s, float *y, cons
             (rt_wino_line){
                 .image = (float *)x, .h = s->h, .w = s->w, .c = s->c, .x0 = -s->pl, .planes = scratch, .plane = in},
             s->pt);
-        for (int p = 0; p < PLANES; p++) {
-            rt_conv_line a = {.y = product + p * out,
-                              .y_px = s->n,
-                              .x = scratch + p * in,
-                              .x_px = s->c,
-                              .w = u + (ptrdiff_t)p * s->c * s->n,
-                              .w_ld = s->n,
-                              .px = b.tiles,
-                              .kh = 1,
-                              .klen = s->c,
-                              .n = s->n};
-            rt_conv_image(k, &a);
-        }
+        products(k, s, &b, scratch, product, u, w);
         transform(k->wino_out, s, &b,
                   (rt_wino_line){.image = y,
                                  .h = s->oh,

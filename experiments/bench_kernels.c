@@ -121,7 +121,8 @@ static void run_conv(void *arg, int kind)
         break;
     }
     case WINO_FORWARD:
-        rt_wino_forward(b->k, &b->shape, b->out, b->images, b->planes, NULL, RT_ACT_NONE, 0, WINO_IMAGES, b->scratch);
+        rt_wino_forward(b->k, &b->shape, b->out, b->images, b->planes, NULL, NULL, RT_ACT_NONE, 0, WINO_IMAGES,
+                        b->scratch);
         break;
     default:
         rt_wino_grad(b->k, &b->shape, b->sums, b->images, b->out, 0, WINO_IMAGES, b->scratch);
@@ -178,7 +179,7 @@ static void run_dense(void *arg, int kind)
 {
     const dense_case *b = arg;
     if (kind == DENSE_DW) {
-        for (int t = 0; t < rt_panels_dw_tiles(b->k, b->n); t++)
+        for (int t = 0; t < rt_panels_dw_tiles(b->kn, b->k, b->n); t++)
             rt_panels_dw(b->kn, b->dw, b->x, b->y, b->m, b->k, b->n, t, b->scratch);
         return;
     }

@@ -122,6 +122,7 @@ void rt_family_openblas_init(void)
     rt_family_openblas.panel_cols = COLS;
     rt_family_openblas.panel_rows = ROWS;
     rt_family_openblas.panels_from = 1;              /* all of them */
+    rt_family_openblas.panels_dw_from = 1;
     rt_family_openblas.panel_product = panel_product;
     rt_family_openblas.panel_pack = panel_pack;
     rt_family_openblas.panel_pack_transposed = panel_pack_transposed;

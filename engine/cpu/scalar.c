@@ -67,7 +67,7 @@ static void depthwise_dw(const rt_depthwise_dw *a)
             }
 }
 
-enum { PANEL_COLS = 8, PANEL_ROWS = 4, PANELS_FROM = 1 << 10 };
+enum { PANEL_COLS = 8, PANEL_ROWS = 4, PANELS_FROM = 1 << 10, PANELS_DW_FROM = 1 << 10 };
 
 static void panel_product(const rt_panels *a)
 {

@@ -1,5 +1,7 @@
 /* Products of packed panels: of every family bit by bit against its direct kernels, whose order of terms they keep, and
  * against sums in double; at odd shapes, with what lies around the result, in groups and tiles, rows alone. */
+#include <limits.h>
+
 #include "engine/memory.h"
 #include "engine/panels.h"
 #include "tests/support.h"
@@ -113,38 +115,46 @@ static void products(void **state)
         }
 }
 
+/* By panels and without, whatever the family would take. */
+static void weight_gradient_of(const rt_kernels *k, const sample *s, int panels)
+{
+    rt_kernels way = *k;
+    way.panels_dw_from = panels ? 1 : INT_MAX;
+    size_t ndw = (size_t)(s->k * s->n);
+    float *x = random_floats((size_t)(s->rows * s->k), 1), *dy = random_floats((size_t)(s->rows * s->n), 2),
+          *dw = poisoned(ndw + GAP), *want = poisoned(ndw), *scratch = panels ? poisoned(rt_panels_scratch()) : NULL;
+    for (int t = rt_panels_dw_tiles(&way, s->k, s->n); t-- > 0;)
+        rt_panels_dw(&way, dw, x, dy, s->rows, s->k, s->n, t, scratch);
+    k->conv_dw(&(rt_conv_dw){.dw = want,
+                             .dw_ld = s->n,
+                             .x = x,
+                             .x_px = s->k,
+                             .dy = dy,
+                             .dy_px = s->n,
+                             .lines = 1,
+                             .px = s->rows,
+                             .kh = 1,
+                             .klen = s->k,
+                             .n = s->n,
+                             .overwrite = 1});
+    compare("weight gradient", k, s, dw, want, ndw, s->rows);
+    for (int g = 0; g < GAP; g++) assert_true(isnan(dw[ndw + (size_t)g]));
+    for (int j = 0; j < s->k; j += 11)
+        for (int n = 0; n < s->n; n += 7) {
+            double sum = 0;
+            for (int r = 0; r < s->rows; r++) sum += (double)x[r * s->k + j] * dy[r * s->n + n];
+            check_close(k->name, dw[j * s->n + n], sum, 1e-6 * sqrt(s->rows) * 4, 2e-5);
+        }
+    free(x); free(dy); free(dw); free(want); free(scratch);
+}
+
 static void weight_gradients(void **state)
 {
     (void)state;
     for (const rt_kernels *const *k = rt_kernels_all(); *k; k++)
-        for (int i = 0; runs(*k) && i < SAMPLES; i++) {
-            sample s = sample_at(i);
-            size_t ndw = (size_t)(s.k * s.n);
-            float *x = random_floats((size_t)(s.rows * s.k), 1), *dy = random_floats((size_t)(s.rows * s.n), 2),
-                  *dw = poisoned(ndw + GAP), *want = poisoned(ndw), *scratch = poisoned(rt_panels_scratch());
-            for (int t = rt_panels_dw_tiles(s.k, s.n); t-- > 0;)
-                rt_panels_dw(*k, dw, x, dy, s.rows, s.k, s.n, t, scratch);
-            (*k)->conv_dw(&(rt_conv_dw){.dw = want,
-                                        .dw_ld = s.n,
-                                        .x = x,
-                                        .x_px = s.k,
-                                        .dy = dy,
-                                        .dy_px = s.n,
-                                        .lines = 1,
-                                        .px = s.rows,
-                                        .kh = 1,
-                                        .klen = s.k,
-                                        .n = s.n,
-                                        .overwrite = 1});
-            compare("weight gradient", *k, &s, dw, want, ndw, s.rows);
-            for (int g = 0; g < GAP; g++) assert_true(isnan(dw[ndw + (size_t)g]));
-            for (int j = 0; j < s.k; j += 11)
-                for (int n = 0; n < s.n; n += 7) {
-                    double sum = 0;
-                    for (int r = 0; r < s.rows; r++) sum += (double)x[r * s.k + j] * dy[r * s.n + n];
-                    check_close((*k)->name, dw[j * s.n + n], sum, 1e-6 * sqrt(s.rows) * 4, 2e-5);
-                }
-            free(x); free(dy); free(dw); free(want); free(scratch);
+        for (int i = 0; runs(*k) && i < 2 * SAMPLES; i++) {
+            sample s = sample_at(i / 2);
+            weight_gradient_of(*k, &s, i % 2);
         }
 }
 

@@ -89,8 +89,8 @@ static void walk(const forest *f, const float *x, int test, int aggregate, doubl
     }
 }
 
-/* The answers of a plan for BATCH rows, at so many threads. */
-static void run_graph(float *y, const forest *f, const rt_trees_attr *a, const float *x, int threads)
+/* The answers of a plan for some of BATCH rows, at so many threads. */
+static void run_graph(float *y, const forest *f, const rt_trees_attr *a, const float *x, int rows, int threads)
 {
     rt_graph *g = rt_graph_new();
     int t;
@@ -106,10 +106,10 @@ static void run_graph(float *y, const forest *f, const rt_trees_attr *a, const f
     rt_pool *pool = rt_pool_new(threads);
     rt_plan *p;
     check_ok(rt_plan_new(&p, &(rt_plan_spec){.graph = g, .batch = BATCH}, pool));
-    rt_run run = {.rows = BATCH, .x = {x}};
+    rt_run run = {.rows = rows, .x = {x}};
     rt_plan_prepare(p, &run);
     rt_plan_run(p, &run);
-    memcpy(y, rt_plan_output(p, 0), BATCH * TARGETS * sizeof *y);
+    memcpy(y, rt_plan_output(p, 0), (size_t)(rows * TARGETS) * sizeof *y);
     rt_plan_free(p);
     rt_pool_free(pool);
     rt_graph_free(g);
@@ -129,9 +129,11 @@ static void answers(void **state)
             rt_trees_attr a = {.trees = TREES, .nodes = f.nodes, .leaves = f.leaves, .out = TARGETS, .test = test,
                                .aggregate = aggregate};
             for (int i = 0; i < BATCH * FEATURES; i++) x[i] = odd_number(&f);
-            run_graph(y, &f, &a, x, 1);
-            run_graph(again, &f, &a, x, 3);
+            run_graph(y, &f, &a, x, BATCH, 1);
+            run_graph(again, &f, &a, x, BATCH, 3);
             assert_memory_equal(y, again, BATCH * TARGETS * sizeof *y);
+            run_graph(again, &f, &a, x, 2, 1);              /* few rows go another way */
+            assert_memory_equal(y, again, 2 * TARGETS * sizeof *y);
             for (int r = 0; r < BATCH; r++) {
                 double want[TARGETS];
                 char text[80];
@@ -145,6 +147,39 @@ static void answers(void **state)
     assert_true(different > TESTS * AGGREGATES * BATCH / 4);
     free(y);
     free(again);
+}
+
+/* Trees that are lines: a leaf beside each node, or, of the last, whose leaves are further away than is kept count of,
+ * both ways to the next. */
+static void lines(void **state)
+{
+    static const int length[TREES] = {1, 2, 3, 4, 9, 60, 300};
+    (void)state;
+    float *y = malloc(BATCH * TARGETS * sizeof *y), x[BATCH * FEATURES];
+    forest f = new_forest(5, SUM);
+    f.nodes = f.leaves = 0;
+    for (int t = 0; t < TREES; t++) {
+        f.of[ROOT][t] = (float)f.nodes;
+        for (int i = 0; i < length[t]; i++, f.nodes++) {
+            int last = i == length[t] - 1, n = f.nodes;
+            f.of[FEATURE][n] = (float)roll(&f, FEATURES);
+            f.of[THRESHOLD][n] = (float)roll(&f, 100) / 100;
+            f.of[MISSING][n] = 0;
+            f.of[NO][n] = last ? (float)(-1 - f.leaves++) : (float)(n + 1);
+            f.of[YES][n] = last || t < TREES - 1 ? (float)(-1 - f.leaves++) : (float)(n + 1);
+        }
+    }
+    for (int i = 0; i < f.leaves * TARGETS; i++) f.of[VALUE][i] = (float)(i % 97) / 7;
+    for (int i = 0; i < BATCH * FEATURES; i++) x[i] = (float)roll(&f, 100) / 100;
+    rt_trees_attr a = {.trees = TREES, .nodes = f.nodes, .leaves = f.leaves, .out = TARGETS};
+    run_graph(y, &f, &a, x, BATCH, 1);
+    for (int r = 0; r < BATCH; r++) {
+        double want[TARGETS];
+        walk(&f, x + r * FEATURES, LEQ, SUM, want);
+        for (int k = 0; k < TARGETS; k++) check_close("a line", y[r * TARGETS + k], want[k], 1e-5, 1e-6);
+    }
+    free_forest(&f);
+    free(y);
 }
 
 /* Whatever the constants hold, a plan ends, and reads nothing but its own. */
@@ -162,13 +197,14 @@ static void rubbish(void **state)
         }
         rt_trees_attr a = {.trees = TREES, .nodes = f.nodes, .leaves = f.leaves, .out = TARGETS};
         for (int i = 0; i < BATCH * FEATURES; i++) x[i] = odd_number(&f);
-        run_graph(y, &f, &a, x, 1);
+        run_graph(y, &f, &a, x, BATCH, 1);
         free_forest(&f);
     }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(answers), cmocka_unit_test(rubbish)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(answers), cmocka_unit_test(lines),
+                                       cmocka_unit_test(rubbish)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

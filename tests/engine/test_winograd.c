@@ -67,7 +67,8 @@ static void forward(void **state)
                     want[j] = act == RT_ACT_RELU6 && v > 6 ? 6 : v;
                 }
                 memcpy(y, old, ny * sizeof *y);
-                rt_wino_forward(*k, s, y, x, u, mode > 1 ? bias : NULL, act, mode == 1, samples[i].images, scratch);
+                rt_wino_forward(*k, s, y, x, u, NULL, mode > 1 ? bias : NULL, act, mode == 1, samples[i].images,
+                                scratch);
                 check_all("winograd forward", y, want, ny, largest(plain, ny));
             }
         free(x); free(w); free(bias); free(old); free(y); free(u); free(scratch); free(plain); free(want);
@@ -109,7 +110,7 @@ static void gradients(void **state)
                         }
         EACH_FAMILY(k) {
             rt_wino_weights_flipped(*k, u, w, s->c, s->n, flipped);
-            rt_wino_forward(*k, &back, dx, dy, u, NULL, RT_ACT_NONE, 0, samples[i].images, scratch);
+            rt_wino_forward(*k, &back, dx, dy, u, NULL, NULL, RT_ACT_NONE, 0, samples[i].images, scratch);
             check_all("winograd dX", dx, want_dx, nx, largest(want_dx, nx));
             int first = samples[i].images / 2;                  /* in two calls, as a slot does */
             rt_wino_grad(*k, s, m, x, dy, 0, first, scratch);
@@ -153,16 +154,42 @@ static void bits_do_not_depend_on_blocks(void **state)
     float *m1 = random_floats(RT_WINO_PLANES * 24 * 24, 7), *m2 = random_floats(RT_WINO_PLANES * 24 * 24, 8);
     EACH_FAMILY(k) {
         rt_wino_weights(*k, u, w, 24, 24);
-        rt_wino_forward(*k, &s, all, x, u, NULL, RT_ACT_NONE, 0, IMAGES, scratch);
+        rt_wino_forward(*k, &s, all, x, u, NULL, NULL, RT_ACT_NONE, 0, IMAGES, scratch);
         rt_wino_grad(*k, &s, m1, x, all, 0, IMAGES, scratch);
         for (int i = 0; i < IMAGES; i++) {
-            rt_wino_forward(*k, &s, one + i * PIXELS, x + i * PIXELS, u, NULL, RT_ACT_NONE, 0, 1, scratch);
+            rt_wino_forward(*k, &s, one + i * PIXELS, x + i * PIXELS, u, NULL, NULL, RT_ACT_NONE, 0, 1, scratch);
             rt_wino_grad(*k, &s, m2, x + i * PIXELS, all + i * PIXELS, i > 0, 1, scratch);
         }
         assert_memory_equal(one, all, IMAGES * PIXELS * sizeof *one);
         assert_memory_equal(m1, m2, RT_WINO_PLANES * 24 * 24 * sizeof *m1);
     }
     free(x); free(w); free(u); free(one); free(all); free(scratch); free(m1); free(m2);
+}
+
+/* Planes that are made on the way, of few tiles: the bits of those that are packed, at odd channels. */
+static void few_tiles(void **state)
+{
+    (void)state;
+    EACH_FAMILY(k)
+        for (int i = 0; i < 70; i++) {
+            rt_wino_shape s = {1 + i % 8, 1 + i / 8 % 8, 1 + i * 29 % 70, 1 + i % 8, 1 + i / 8 % 8, 1 + i * 37 % 70, 1,
+                               1};
+            int images = s.h > 4 || s.w > 4 ? 1 : 1 + i % RT_WINO_FEW;
+            size_t nx = (size_t)images * (size_t)(s.h * s.w * s.c), ny = (size_t)images * (size_t)(s.h * s.w * s.n),
+                   nw = (size_t)(9 * s.c * s.n);
+            float *x = random_floats(nx, 1), *w = random_floats(nw, 2), *bias = random_floats((size_t)s.n, 3),
+                  *u = random_floats(4 * nw, 4), *y = random_floats(ny, 5), *want = random_floats(ny, 6),
+                  *scratch = random_floats(rt_wino_scratch(&s), 7);
+            rt_wino_weights(*k, u, w, s.c, s.n);
+            rt_wino_forward(*k, &s, want, x, u, NULL, bias, RT_ACT_RELU, 0, images, scratch);
+            rt_wino_forward(*k, &s, y, x, NULL, w, bias, RT_ACT_RELU, 0, images, scratch);
+            assert_memory_equal(y, want, ny * sizeof *y);
+            free(x); free(w); free(bias); free(u); free(y); free(want); free(scratch);
+        }
+    assert_true(rt_wino_is_few(&(rt_wino_shape){4, 4, 256, 4, 4, 256, 1, 1}, RT_WINO_FEW));
+    assert_false(rt_wino_is_few(&(rt_wino_shape){4, 4, 512, 4, 4, 512, 1, 1}, RT_WINO_FEW + 1));
+    assert_true(rt_wino_is_few(&(rt_wino_shape){8, 8, 128, 8, 8, 128, 1, 1}, 1));
+    assert_false(rt_wino_is_few(&(rt_wino_shape){8, 8, 64, 8, 8, 64, 1, 1}, 1));       /* these are in L2 */
 }
 
 static void choice(void **state)
@@ -178,6 +205,7 @@ static void choice(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(forward), cmocka_unit_test(gradients),
-                                       cmocka_unit_test(bits_do_not_depend_on_blocks), cmocka_unit_test(choice)};
+                                       cmocka_unit_test(bits_do_not_depend_on_blocks), cmocka_unit_test(few_tiles),
+                                       cmocka_unit_test(choice)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
