@@ -8,8 +8,9 @@
  * of a target has 0 there, with min and max NaN; the least and the greatest of nothing is 0.
  *
  * Before a plan runs, nodes become records of 16 bytes with one test, <= or =, and leaves lead to themselves; then 16
- * rows go down a tree side by side, tree by tree, so that its nodes stay in the cache: as many steps as its nearest leaf
- * is away without a look at who has arrived. Of few rows one goes down 16 trees side by side. There is no gradient. */
+ * rows go down a tree side by side, tree by tree, so that its nodes stay in the cache: as many steps as its nearest
+ * leaf is away without a look at who has arrived. Of few rows one goes down 16 trees side by side. There is no
+ * gradient. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -59,7 +60,8 @@ static int32_t place_of(float child, int after, const rt_trees_attr *a)
 static size_t records(const rt_trees_attr *a) { return (size_t)a->nodes + (size_t)a->leaves + 1; }
 
 /* Buffer: records, then roots, then of each record three bytes: whether its NaN goes to child[0], of the last of them
- * true when there is one; and how many steps its nearest and its farthest leaf is away, FAR or more as FAR; in floats. */
+ * true when there is one; and how many steps its nearest and its farthest leaf is away, FAR or more as FAR. In floats.
+ */
 enum { FAR = 255 };
 
 static size_t buffer_floats(const rt_trees_attr *a)

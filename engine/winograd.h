@@ -31,8 +31,8 @@ void rt_wino_weights_flipped(const rt_kernels *, float *u, const float *w, int c
 /* True where so many images have so few tiles, and planes are so large, that rt_wino_forward takes the taps w (3, 3, C,
  * N) in place of u, which may be NULL then. */
 int rt_wino_is_few(const rt_wino_shape *, int images);
-/* y (images, OH, OW, N) = act(bias + x (images, H, W, C) * u); with accumulate, on top of what is there. With the taps w,
- * or NULL, planes may be made on the way (rt_wino_is_few), with the same bits. */
+/* y (images, OH, OW, N) = act(bias + x (images, H, W, C) * u); with accumulate, on top of what is there. With the taps
+ * w, or NULL, planes may be made on the way (rt_wino_is_few), with the same bits. */
 void rt_wino_forward(const rt_kernels *, const rt_wino_shape *, float *y, const float *x, const float *u,
                      const float *w, const float *bias, rt_act, int accumulate, int images, float *scratch);
 /* m (36, C, N) (+)= (A dy A^T) . (B^T x B) over the tiles of some images. */
