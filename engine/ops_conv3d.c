@@ -78,7 +78,7 @@ static void convolve(const geometry *g, rt_ctx *x, float *y, const float *in, co
 {
     const rt_kernels *k = x->plan->k;
     if (g->plane.winograd)
-        rt_wino_forward(k, &g->plane.shape, y, in, w, bias, act, accumulate, 1, x->scratch);
+        rt_wino_forward(k, &g->plane.shape, y, in, w, NULL, bias, act, accumulate, 1, x->scratch);
     else rt_conv_forward(k, &g->plane, y, in, w, bias, act, accumulate, 1, x->scratch);
 }
 
