@@ -54,13 +54,13 @@ expect 3 "labels are of other data" "$retort" train t.json --out B data.source=h
 [ -e BL.h5 ] && fail "bad input left labels"
 
 # A full disk, by a limit on the size of files.
-(ulimit -f 20; "$retort" import band.csv --label -1 --out full.h5 > out.txt 2> err.txt)
+(small_files 20; "$retort" import band.csv --label -1 --out full.h5 > out.txt 2> err.txt)
 code=$?
 [ $code -eq 4 ] && grep -q "^retort: " err.txt || fail "full disk at import: exit $code: $(cat err.txt)"
-(ulimit -f 8; "$retort" label --teacher T/model.h5 --data band.h5 --out full.h5 labels.type=f32 > out.txt 2> err.txt)
+(small_files 8; "$retort" label --teacher T/model.h5 --data band.h5 --out full.h5 labels.type=f32 > out.txt 2> err.txt)
 code=$?
 [ $code -eq 4 ] && grep -q "^retort: " err.txt || fail "full disk at label: exit $code: $(cat err.txt)"
-(ulimit -f 4; "$retort" train t.json --out F --quiet > out.txt 2> err.txt)
+(small_files 4; "$retort" train t.json --out F --quiet > out.txt 2> err.txt)
 code=$?
 [ $code -eq 4 ] && grep -q "^retort: " err.txt || fail "full disk at train: exit $code: $(cat err.txt)"
 ls full.h5* F/*.tmp* F/checkpoints/*.tmp* > left.txt 2> /dev/null

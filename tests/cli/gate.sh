@@ -59,7 +59,7 @@ for d in fail FOLDER; do sed -n '/"limits":/,/"machine":/p' $d/verdict.json > $d
 cmp -s fail.txt FOLDER.txt || fail "the command of the verdict decides otherwise"
 expect 2 "is there; give another folder, or --force" g good better p.json --out fail
 # A disk that is full, as far as this process may write: nothing is left.
-(ulimit -f 1; g good better p.json --out none > out.txt 2> err.txt)
+(small_files 1; g good better p.json --out none > out.txt 2> err.txt)
 [ $? -eq 4 ] && [ "$(wc -l < err.txt)" -eq 1 ] && [ ! -e none ] || fail "a full disk: $(cat err.txt; ls none)"
 expect 1 "" g good bad p.json --out fail --force
 # Of a version that wrote no page: its folder is ours, and a page that stands there is not.
