@@ -7,8 +7,7 @@
  *       are those of cudaPeekAtLastError(). A block that takes more than 48 KiB of dynamic shared memory needs
  *       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) once before.
  *       Every kernel's first statement is rt_begin(): from compute capability 9.0 and CUDA 12.3 on its blocks take
- *       their places while the kernel before it still runs, and wait there until that has ended. RETORT_LATE_LAUNCHES
- *       in the environment: they come when it has ended, for comparison.
+ *       their places while the kernel before it still runs, and wait there until that has ended.
  *   RT_SHARED(type, name, count), RT_SHARED_2D(type, name, rows, columns)
  *       an array in shared memory, at the start of a block {}; 16-byte aligned, its contents not defined (NaN in the
  *       emulator).
@@ -25,7 +24,6 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
-#include <cstdlib>
 
 /* Headers of engine/ are C; a .cu file includes them within extern "C" {}. */
 #ifndef _Noreturn
@@ -89,7 +87,7 @@ static inline void rt_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t
 {
 #if CUDART_VERSION >= 12030
     int device = 0, major = 0;
-    if (!getenv("RETORT_LATE_LAUNCHES") && cudaGetDevice(&device) == cudaSuccess &&
+    if (cudaGetDevice(&device) == cudaSuccess &&
         cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess && major >= 9) {
         cudaLaunchAttribute early = {};
         early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
