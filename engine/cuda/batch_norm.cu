@@ -71,7 +71,6 @@ RT_DEVICE void unite(float count, float &mean, float &square, float count2, floa
 
 template <int V> __global__ void __launch_bounds__(THREADS) k_batch_moments(rt_channels g, const float *x)
 {
-    rt_begin();
     enum { U = MOST_AT_ONCE };
     RT_SHARED_2D(float, means, WARPS, COLUMNS + 1);
     RT_SHARED_2D(float, squares, WARPS, COLUMNS + 1);
@@ -139,7 +138,6 @@ template <int V>
 __global__ void __launch_bounds__(THREADS) k_batch_sums(rt_channels g, rt_batch_norm bn, const float *x,
                                                         const float *dy)
 {
-    rt_begin();
     enum { U = MOST_AT_ONCE / 2 };
     RT_SHARED_2D(float, ones, WARPS, COLUMNS + 1);
     RT_SHARED_2D(float, twos, WARPS, COLUMNS + 1);
@@ -253,7 +251,6 @@ RT_DEVICE void finish_moments(const rt_channels &g, const rt_batch_norm &bn, con
 template <int V>
 __global__ void __launch_bounds__(THREADS, 2) k_batch_apply(rt_channels g, rt_batch_norm bn, float *y, const float *x)
 {
-    rt_begin();
     enum { U = 4 };
     RT_SHARED_2D(float, co, 3, COLUMNS);
     channel_place<V> p(g, g.blocks, g.each);
@@ -307,7 +304,6 @@ template <int V>
 __global__ void __launch_bounds__(THREADS, 2) k_batch_back(rt_channels g, rt_batch_norm bn, float *dx, int add,
                                                            const float *x, const float *dy)
 {
-    rt_begin();
     enum { U = 2 };
     RT_SHARED_2D(float, co, 5, COLUMNS);
     channel_place<V> p(g, g.blocks, g.each);

@@ -245,7 +245,6 @@ template <int R, int WHAT>
 __global__ void __launch_bounds__(THREADS, 2)
     k_chain(const RT_CONSTANT arguments args, const rt_cuda_now *now)
 {
-    rt_begin();
     RT_SHARED_DYNAMIC(float, all);
     RT_SHARED(uint64_t, record, NOW_WORDS);
     RT_SHARED(uint64_t, words, sizeof(arguments) / sizeof(uint64_t));

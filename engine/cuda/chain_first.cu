@@ -38,7 +38,6 @@ RT_DEVICE void rows_of(float *to, const rt_chain &c, int row0, int k0, int count
 
 __global__ void __launch_bounds__(THREADS, 2) k_chain_first(const RT_CONSTANT rt_chain c, int across)
 {
-    rt_begin();
     static_assert(ROWS * COLUMNS == THREADS, "a sum of a thread's");
     RT_SHARED(float, x, ROWS * MOST / PARTS);
     RT_SHARED(float, sums, SLICES * THREADS);

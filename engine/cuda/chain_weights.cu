@@ -223,7 +223,6 @@ RT_DEVICE bool by_fours(const rt_chain_layer &l, const rt_cuda_update &of, bool 
 template <bool UPDATE>
 __global__ void __launch_bounds__(THREADS) k_chain_weights(const RT_CONSTANT arguments args, const rt_cuda_now *now)
 {
-    rt_begin();
     RT_SHARED(uint64_t, record, NOW_WORDS);
     RT_SHARED(uint64_t, words, sizeof(arguments) / sizeof(uint64_t));
     RT_SHARED(unsigned, lost, 1);

@@ -125,7 +125,6 @@ RT_DEVICE void add_blocks(const rt_columns &g, const column_job &j, double *red,
 
 template <int MODE, int V> __global__ void __launch_bounds__(THREADS, 1) k_columns(rt_columns g, column_job j)
 {
-    rt_begin();
     RT_SHARED(double, red, (2 * V * THREADS));
     RT_SHARED(unsigned, last, 1);
     int t = (int)threadIdx.x, tile = (int)blockIdx.x / g.blocks, block = (int)blockIdx.x % g.blocks;

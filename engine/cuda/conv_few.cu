@@ -50,7 +50,6 @@ struct job {
 
 __global__ void __launch_bounds__(THREADS) k_few(job a)
 {
-    rt_begin();
     RT_SHARED_DYNAMIC(float, shared);
     const rt_conv_shape &s = a.s;
     const tiling &t = a.t;
@@ -120,7 +119,6 @@ enum { SUMS = QUAD * QUAD + QUAD /* of the bias */, APART = SUMS + 1 };
 
 __global__ void __launch_bounds__(WEIGHT_THREADS) k_few_weights(weights_job a)
 {
-    rt_begin();
     RT_SHARED_DYNAMIC(float, shared);
     const rt_conv_shape &s = a.s;
     const tiling &t = a.t;

@@ -215,7 +215,6 @@ template <bool BACK> struct writer {
 
 template <int MATH, int P, int Q, bool BACK, bool VEC> __global__ void __launch_bounds__(THREADS) k_conv(job a)
 {
-    rt_begin();
     typedef reader<MATH, P, Q, BACK, VEC> tiles;
     RT_SHARED_2D(float, left, STAGES, tiles::left::FLOATS);
     RT_SHARED_2D(float, right, STAGES, tiles::right::FLOATS);

@@ -242,7 +242,6 @@ template <int MATH, int Q, bool BACK> struct warp_sums {
 
 template <int MATH, int Q, bool BACK> __global__ void __launch_bounds__(WIDE, 3) k_patch(job a)
 {
-    rt_begin();
     RT_SHARED_DYNAMIC(float, shared);
     typedef warp_sums<MATH, Q, BACK> sums;
     const int c = BACK ? (int)blockIdx.y : 0, cy = c / a.s.sw;           /* class of the pixels */

@@ -170,7 +170,6 @@ struct shifts {
 
 template <int MATH> __global__ void __launch_bounds__(WIDE, 1) k_patch_weights(job a)
 {
-    rt_begin();
     RT_SHARED_DYNAMIC(float, shared);
     const rt_conv_shape &s = a.s;
     const rt_conv_cut &cut = a.cut;

@@ -111,7 +111,6 @@ struct writer {
 
 template <int MATH, int ROWS, int Q, bool VEC> __global__ void __launch_bounds__(THREADS) k_conv_weights(job a)
 {
-    rt_begin();
     typedef reader<MATH, ROWS, Q, VEC> tiles;
     RT_SHARED_2D(float, left, STAGES, tiles::left::FLOATS);
     RT_SHARED_2D(float, right, STAGES, tiles::right::FLOATS);
@@ -169,7 +168,6 @@ enum { SUMS = RT_CONV_SUMS, LANES = RT_CONV_LANES, BESIDE = THREADS / LANES };
 
 __global__ void __launch_bounds__(THREADS) k_direct_weights(job a)
 {
-    rt_begin();
     RT_SHARED_2D(float, sums, THREADS, SUMS + 2);
     const rt_conv_shape &s = a.s;
     const int lane = (int)threadIdx.x % LANES, beside = (int)threadIdx.x / LANES,

@@ -54,7 +54,6 @@ template <class T> RT_DEVICE void put(const job &a, T *to, const T *bias, const 
 /* T: float4 of a depthwise convolution with one output a channel, else float. */
 template <class T> __global__ void __launch_bounds__(THREADS, 8) k_direct(job a)
 {
-    rt_begin();
     const rt_conv_shape &s = a.s;
     const size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
     if (i >= a.count) return;
@@ -88,7 +87,6 @@ template <class T> __global__ void __launch_bounds__(THREADS, 8) k_direct(job a)
 
 template <class T> __global__ void __launch_bounds__(THREADS, 8) k_direct_back(job a)
 {
-    rt_begin();
     const rt_conv_shape &s = a.s;
     const size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
     if (i >= a.count) return;

@@ -43,7 +43,6 @@ RT_DEVICE int shift(const axis &v, int i) { return v.step < 0 ? (i - v.taps + 1)
 
 __global__ void __launch_bounds__(WIDE) k_lanes(job a)
 {
-    rt_begin();
     RT_SHARED_DYNAMIC(float, shared);
     const tiling &t = a.t;
     const int lane = (int)threadIdx.x & 31, warp = (int)threadIdx.x >> 5, cy = (int)blockIdx.y / a.classes,
@@ -137,7 +136,6 @@ struct weights_job {
 
 __global__ void __launch_bounds__(WIDE) k_lanes_weights(weights_job a)
 {
-    rt_begin();
     RT_SHARED_DYNAMIC(float, shared);
     const rt_conv_shape &s = a.s;
     const tiling &t = a.t;

@@ -6,8 +6,6 @@
  *       queues a kernel; a template's instance is put in parentheses: RT_LAUNCH((k<64, 2>), ...). Errors of the launch
  *       are those of cudaPeekAtLastError(). A block that takes more than 48 KiB of dynamic shared memory needs
  *       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) once before.
- *       Every kernel's first statement is rt_begin(): from compute capability 9.0 and CUDA 12.3 on its blocks take
- *       their places while the kernel before it still runs, and wait there until that has ended.
  *   RT_SHARED(type, name, count), RT_SHARED_2D(type, name, rows, columns)
  *       an array in shared memory, at the start of a block {}; 16-byte aligned, its contents not defined (NaN in the
  *       emulator).
@@ -57,8 +55,7 @@
 #define RT_SHARED_DYNAMIC(type, name) \
     extern __shared__ __align__(16) unsigned char rt_shared_bytes[]; \
     type *name = reinterpret_cast<type *>(rt_shared_bytes)
-#define RT_LAUNCH(kernel, grid, block, dynamic, stream, ...) \
-    rt_launch(kernel, grid, block, dynamic, stream, __VA_ARGS__)
+#define RT_LAUNCH(kernel, grid, block, dynamic, stream, ...) kernel<<<grid, block, dynamic, stream>>>(__VA_ARGS__)
 #define RT_PRAGMA(text) _Pragma(#text)
 #define RT_UNROLL RT_PRAGMA(unroll)
 #define RT_UNROLL_N(n) RT_PRAGMA(unroll n)
@@ -66,41 +63,6 @@
 #define RT_CONSTANT __grid_constant__
 #define RT_HERE
 
-#endif
-
-/* The first statement of a kernel, by all threads: the next kernel's blocks may take their places, and all that the
- * kernels before have written is there. */
-RT_DEVICE void rt_begin()
-{
-#ifdef RT_CUDA_EMULATED
-    rt_emulated::begin();
-#elif defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
-    asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-
-#ifndef RT_CUDA_EMULATED
-template <class... P, class... A>
-static inline void rt_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t dynamic, cudaStream_t stream,
-                             A... args)
-{
-#if CUDART_VERSION >= 12030
-    int device = 0, major = 0;
-    if (cudaGetDevice(&device) == cudaSuccess &&
-        cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess && major >= 9) {
-        cudaLaunchAttribute early = {};
-        early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-        early.val.programmaticStreamSerializationAllowed = 1;
-        cudaLaunchConfig_t how = {};
-        how.gridDim = grid, how.blockDim = block, how.dynamicSmemBytes = dynamic, how.stream = stream;
-        how.attrs = &early, how.numAttrs = 1;
-        cudaLaunchKernelEx(&how, kernel, P(args)...);
-        return;
-    }
-#endif
-    kernel<<<grid, block, dynamic, stream>>>(P(args)...);
-}
 #endif
 
 /* x rounded to 10 bits of mantissa, to the nearest, halves away from 0: what tensor cores take as tf32. NaN stays. */

@@ -86,7 +86,6 @@ static inline int rt_aligned(const void *a, const void *b = nullptr, const void 
 
 template <class F> static __global__ void __launch_bounds__(RT_FLAT) k_each(F f, size_t n, int wide)
 {
-    rt_begin();
     size_t t = (size_t)blockIdx.x * RT_FLAT + threadIdx.x, whole = wide ? n / 4 : 0;
     if (t < whole) f.template at<4>(4 * t);
     else if (t + 3 * whole < n) f.template at<1>(t + 3 * whole);
@@ -100,7 +99,6 @@ template <class F> static void rt_each(cudaStream_t stream, const F &f, size_t n
  * the whole pack where s.step[k][0] is 0. */
 template <class F, int V, class I> static __global__ void __launch_bounds__(RT_FLAT) k_over(F f, rt_space s)
 {
-    rt_begin();
     size_t t = (size_t)blockIdx.x * RT_FLAT + threadIdx.x;
     if (t >= s.places) return;
     I at[F::OPERANDS] = {};

@@ -236,7 +236,6 @@ template <int V> static __global__ void __launch_bounds__(RT_FLAT)
     k_dropout(float *y, const float *x, size_t rows, size_t n, const rt_cuda_now *now, uint32_t key, uint32_t limit,
               float keep, int add)
 {
-    rt_begin();
     size_t groups = (n + 3) / 4, t = (size_t)blockIdx.x * RT_FLAT + threadIdx.x, row = t / groups, i = t % groups * 4;
     if (row >= rows) return;
     uint32_t w[4];

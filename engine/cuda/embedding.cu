@@ -18,7 +18,6 @@ template <int V>
 __global__ void __launch_bounds__(THREADS) k_embedding(float *y, const float *table, const int32_t *ids, size_t n,
                                                        int d, int rows)
 {
-    rt_begin();
     size_t m = (size_t)d / V, all = n * m, step = (size_t)gridDim.x * THREADS;
     for (size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x; i < all; i += step) {
         size_t p = i / m, k = (i - p * m) * V;
@@ -41,7 +40,6 @@ __global__ void __launch_bounds__(THREADS) k_embedding(float *y, const float *ta
 /* Blocks of SORTED keys, each in order; what is not there is all ones. */
 __global__ void __launch_bounds__(SORTED / 2) k_sort_ids(id_key *keys, const int32_t *ids, size_t n, int rows)
 {
-    rt_begin();
     RT_SHARED(id_key, s, SORTED);
     int t = (int)threadIdx.x;
     size_t first = (size_t)blockIdx.x * SORTED;
@@ -65,7 +63,6 @@ __global__ void __launch_bounds__(SORTED / 2) k_sort_ids(id_key *keys, const int
  * Equal ones are all of ones, which keep their order: those of the first run come first. */
 __global__ void __launch_bounds__(THREADS) k_merge_ids(id_key *to, const id_key *from, size_t run, size_t n)
 {
-    rt_begin();
     size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
     if (i >= n) return;
     size_t pair = i / (2 * run) * (2 * run), second = i - pair >= run, own = i - pair - (second ? run : 0);
@@ -88,7 +85,6 @@ __global__ void __launch_bounds__(THREADS) k_merge_ids(id_key *to, const id_key 
 __global__ void __launch_bounds__(THREADS) k_sum_ids(float *table, float *parts, const float *dy, const id_key *keys,
                                                      size_t n, int d, int wide)
 {
-    rt_begin();
     int t = (int)threadIdx.x, each = THREADS / wide, col0 = t % wide;
     size_t piece = (size_t)blockIdx.x * each + t / wide, first = piece * PIECE;
     if (t / wide >= each || first >= n) return;
@@ -129,7 +125,6 @@ __global__ void __launch_bounds__(THREADS) k_sum_ids(float *table, float *parts,
 __global__ void __launch_bounds__(THREADS) k_join_ids(float *table, const float *parts, const id_key *keys, size_t n,
                                                       int d, int wide)
 {
-    rt_begin();
     int t = (int)threadIdx.x, each = THREADS / wide;
     size_t piece = (size_t)blockIdx.x * each + t / wide, first = piece * PIECE, end = first + PIECE;
     if (t / wide >= each || end >= n) return;
@@ -157,7 +152,6 @@ __global__ void __launch_bounds__(THREADS) k_join_ids(float *table, const float 
 template <int V>
 __global__ void __launch_bounds__(THREADS) k_position(float *y, const float *x, const float *w, size_t rows, size_t n)
 {
-    rt_begin();
     size_t k = ((size_t)blockIdx.x * THREADS + threadIdx.x) * V;
     if (k >= n) return;
     if constexpr (V == 4) {
@@ -175,7 +169,6 @@ __global__ void __launch_bounds__(THREADS) k_position(float *y, const float *x, 
 
 template <int V> __global__ void __launch_bounds__(THREADS) k_pass_on(float *to, const float *from, size_t n, int add)
 {
-    rt_begin();
     size_t step = (size_t)gridDim.x * THREADS * V;
     for (size_t i = ((size_t)blockIdx.x * THREADS + threadIdx.x) * V; i < n; i += step) {
         if constexpr (V == 4) {

@@ -296,7 +296,6 @@ RT_DEVICE void make(feed_rows &f)
 __global__ void __launch_bounds__(THREADS, 2)
     k_rows(float *dst, const rt_cuda_rows *desc, size_t size, int rows, const rt_cuda_now *now, rt_cuda_ring ring)
 {
-    rt_begin();
     enum { WORDS = sizeof *now / sizeof(uint64_t), ABOUT = sizeof *desc / sizeof(uint64_t) };
     static_assert(sizeof *now % sizeof(uint64_t) == 0, "a record is whole words");
     static_assert(offsetof(rt_cuda_now, block) == 0, "its first word is told here");

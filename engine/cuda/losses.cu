@@ -15,7 +15,6 @@ __global__ void __launch_bounds__(BLOCK, WHAT < OF_LABELS ? 2 : 1)
     k_loss(rt_loss_desc d, int i, const float *value, float *grad, int add, float *loss_rows, float *planes, int rows,
            int n, const rt_cuda_now *now)
 {
-    rt_begin();
     loss_row r;
     int row = own_row<N>();
     if (row >= rows) return;
@@ -61,7 +60,6 @@ template <int M> RT_DEVICE void group_sum(double (&v)[M])
 
 __global__ void __launch_bounds__(BLOCK) k_dist_columns(int i, float *planes, int rows, int n, const rt_cuda_now *now)
 {
-    rt_begin();
     int j = (int)(blockIdx.x * SIDE + threadIdx.x), there = rows < now->rows ? rows : now->rows;
     if (!now->loss[i].teacher) return;
     dist_space s = dist_parts(planes, rows, n);
@@ -96,7 +94,6 @@ __global__ void __launch_bounds__(BLOCK, 2)
     k_dist_rows(rt_loss_desc d, int i, float *grad, float *loss_rows, float *planes, int rows, int n,
                 const rt_cuda_now *now)
 {
-    rt_begin();
     int row = own_row<N>(), lane = (int)threadIdx.x % N, there = rows < now->rows ? rows : now->rows;
     if (row >= there || !now->loss[i].teacher) return;
     dist_space s = dist_parts(planes, rows, n);
@@ -137,7 +134,6 @@ enum { ENDERS = 1024 };
 
 __global__ void __launch_bounds__(ENDERS) k_loss_end(rt_loss_sums e, const rt_cuda_now *now)
 {
-    rt_begin();
     end_losses<ENDERS>(e, now);
 }
 }

@@ -42,7 +42,6 @@ static __device__ __forceinline__ int64_t source(const rt_moved_axis &a, int64_t
 template <int V, class I>
 static __global__ void __launch_bounds__(RT_FLAT) k_move(float *y, const float *x, rt_moved m)
 {
-    rt_begin();
     size_t t = (size_t)blockIdx.x * RT_FLAT + threadIdx.x;
     if (t >= m.space.places) return;
     I rest = (I)t;
@@ -147,7 +146,6 @@ template <class J> static __device__ __forceinline__ J run_at(const runs<J> &r, 
 template <int V, class I>
 static __global__ void __launch_bounds__(RT_FLAT) k_move_grad(float *dx, const float *dy, rt_moved m, int add)
 {
-    rt_begin();
     typedef std::make_signed_t<I> J;
     size_t t = (size_t)blockIdx.x * RT_FLAT + threadIdx.x;
     if (t >= m.space.places) return;
@@ -172,7 +170,6 @@ static __global__ void __launch_bounds__(RT_FLAT) k_move_grad(float *dx, const f
 template <int V, class I>
 static __global__ void __launch_bounds__(RT_FLAT) k_move_sum(float *dx, const float *dy, rt_moved m, int add)
 {
-    rt_begin();
     typedef std::make_signed_t<I> J;
     size_t t = (size_t)blockIdx.x * RT_FLAT + threadIdx.x;
     if (t >= m.space.places) return;
@@ -214,7 +211,6 @@ extern "C" void rt_k_move_grad(cudaStream_t stream, float *dx, const float *dy, 
 static __global__ void __launch_bounds__(RT_FLAT)
     k_pick_grad(float *dx, const float *dy, const float *pick, size_t outer, int n, int count, size_t inner, int add)
 {
-    rt_begin();
     size_t chunks = (inner + 31) / 32, place = (size_t)blockIdx.x * WARPS + threadIdx.x / 32;
     if (place >= outer * n * chunks) return;
     int lane = threadIdx.x % 32;
@@ -244,7 +240,6 @@ extern "C" void rt_k_pick_grad(cudaStream_t stream, float *dx, const float *dy, 
 static __global__ void __launch_bounds__(TILE *TILE_ROWS)
     k_transpose(float *to, const float *from, rt_transposition m, size_t across, size_t down, int add)
 {
-    rt_begin();
     RT_SHARED_2D(float, tile, TILE, TILE + 1);
     size_t b = blockIdx.x, column0 = b % across * TILE, row0 = b / across % down * TILE, batch = b / across / down;
     int x = threadIdx.x, y = threadIdx.y;
@@ -270,7 +265,6 @@ extern "C" void rt_k_transpose(cudaStream_t stream, float *to, const float *from
 /* Block row y has strip y. */
 template <int V, bool JOIN> static __global__ void __launch_bounds__(RT_FLAT) k_strips(rt_strips s)
 {
-    rt_begin();
     rt_strip part = s.strip[blockIdx.y];
     size_t width = part.width / V, t = (size_t)blockIdx.x * RT_FLAT + threadIdx.x;
     if (t >= s.lines * width) return;

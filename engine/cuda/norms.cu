@@ -37,7 +37,6 @@ template <int V> RT_DEVICE void store(float *to, const float (&v)[V])
 template <int V> __global__ void __launch_bounds__(THREADS) k_act_back(float *x, const float *y, int act, float slope,
                                                                        size_t n)
 {
-    rt_begin();
     size_t step = (size_t)gridDim.x * THREADS * V;
     for (size_t at = ((size_t)blockIdx.x * THREADS + threadIdx.x) * V; at < n; at += step) {
         float a[V], b[V];
@@ -72,7 +71,6 @@ struct norm_place {
 
 template <int N> __global__ void __launch_bounds__(32 * WARPS) k_row_warp(rt_row_norm n, float *y, const float *x)
 {
-    rt_begin();
     size_t i = (size_t)blockIdx.x * WARPS + threadIdx.x / 32, all = n.rows * (size_t)n.groups;
     int lane = (int)threadIdx.x % 32;
     if (i >= all) return;
@@ -107,7 +105,6 @@ template <int N>
 __global__ void __launch_bounds__(32 * WARPS) k_row_warp_back(rt_row_norm n, float *dx, int add, const float *x,
                                                               const float *dy)
 {
-    rt_begin();
     size_t i = (size_t)blockIdx.x * WARPS + threadIdx.x / 32, all = n.rows * (size_t)n.groups;
     int lane = (int)threadIdx.x % 32;
     if (i >= all) return;
@@ -136,7 +133,6 @@ __global__ void __launch_bounds__(32 * WARPS) k_row_warp_back(rt_row_norm n, flo
 
 __global__ void __launch_bounds__(THREADS) k_row_block(rt_row_norm n, float *y, const float *x)
 {
-    rt_begin();
     RT_SHARED(float, part, THREADS / 32);
     int t = (int)threadIdx.x;
     size_t all = n.rows * (size_t)n.groups;
@@ -168,7 +164,6 @@ __global__ void __launch_bounds__(THREADS) k_row_block(rt_row_norm n, float *y, 
 __global__ void __launch_bounds__(THREADS) k_row_block_back(rt_row_norm n, float *dx, int add, const float *x,
                                                             const float *dy)
 {
-    rt_begin();
     RT_SHARED(float, part, THREADS / 32);
     int t = (int)threadIdx.x;
     size_t all = n.rows * (size_t)n.groups;
@@ -206,7 +201,6 @@ RT_DEVICE float denominator(const rt_local_norm &n, const float *x, int c)
 
 __global__ void __launch_bounds__(THREADS) k_local(rt_local_norm n, float *y, const float *x)
 {
-    rt_begin();
     size_t all = n.positions * (size_t)n.ch, step = (size_t)gridDim.x * THREADS;
     for (size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x; i < all; i += step) {
         size_t p = i / (size_t)n.ch * (size_t)n.ch;
@@ -217,7 +211,6 @@ __global__ void __launch_bounds__(THREADS) k_local(rt_local_norm n, float *y, co
 /* room: s^-beta, and dy x s^(-beta - 1). */
 __global__ void __launch_bounds__(THREADS) k_local_parts(rt_local_norm n, float *room, const float *x, const float *dy)
 {
-    rt_begin();
     size_t all = n.positions * (size_t)n.ch, step = (size_t)gridDim.x * THREADS;
     for (size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x; i < all; i += step) {
         size_t p = i / (size_t)n.ch * (size_t)n.ch;
@@ -231,7 +224,6 @@ __global__ void __launch_bounds__(THREADS) k_local_parts(rt_local_norm n, float 
 __global__ void __launch_bounds__(THREADS) k_local_back(rt_local_norm n, float *dx, int add, const float *x,
                                                         const float *dy, const float *room)
 {
-    rt_begin();
     size_t all = n.positions * (size_t)n.ch, step = (size_t)gridDim.x * THREADS;
     int before = n.size / 2, behind = (n.size - 1) / 2;
     float by = -2 * n.alpha * n.beta / (float)n.size;

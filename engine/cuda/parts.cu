@@ -57,7 +57,6 @@ template <int V> RT_DEVICE void add_values(const rt_parts &p, int lanes, unsigne
 
 __global__ void __launch_bounds__(THREADS) k_add_parts(parts_jobs all)
 {
-    rt_begin();
     RT_SHARED(float, sums, (4 * THREADS));
     int k = 0;
     while (k + 1 < all.jobs && blockIdx.x >= all.first[k + 1]) k++;

@@ -79,7 +79,6 @@ RT_DEVICE float share_of(const rt_pool_shape &s, int oy, int ox)
 
 template <int V> __global__ void __launch_bounds__(THREADS) k_max_pool(float *y, uint8_t *index, const float *x, job a)
 {
-    rt_begin();
     const rt_pool_shape &s = a.s;
     const int i = (int)(blockIdx.x * THREADS + threadIdx.x);
     if (i >= a.count) return;
@@ -113,7 +112,6 @@ RT_DEVICE int window_of(int i, int pad, int k, int dilation, int stride, int win
 template <int V> __global__ void __launch_bounds__(THREADS, 1)
 k_max_pool_back(float *dx, const float *dy, const uint8_t *index, int add, job a)
 {
-    rt_begin();
     const rt_pool_shape &s = a.s;
     const int i = (int)(blockIdx.x * THREADS + threadIdx.x);
     if (i >= a.count) return;
@@ -138,7 +136,6 @@ k_max_pool_back(float *dx, const float *dy, const uint8_t *index, int add, job a
 
 template <int V> __global__ void __launch_bounds__(THREADS) k_avg_pool(float *y, const float *x, job a)
 {
-    rt_begin();
     const rt_pool_shape &s = a.s;
     const int i = (int)(blockIdx.x * THREADS + threadIdx.x);
     if (i >= a.count) return;
@@ -161,7 +158,6 @@ template <int V> __global__ void __launch_bounds__(THREADS) k_avg_pool(float *y,
 
 template <int V> __global__ void __launch_bounds__(THREADS) k_avg_pool_back(float *dx, const float *dy, int add, job a)
 {
-    rt_begin();
     const rt_pool_shape &s = a.s;
     const int i = (int)(blockIdx.x * THREADS + threadIdx.x);
     if (i >= a.count) return;
@@ -189,7 +185,6 @@ enum { LANES = 32, WARPS = THREADS / LANES };
 
 __global__ void __launch_bounds__(THREADS) k_global_avg(float *y, const float *x, int pixels, int c, int blocks)
 {
-    rt_begin();
     RT_SHARED_2D(float, sums, WARPS, LANES);
     const int lane = (int)threadIdx.x % LANES, warp = (int)threadIdx.x / LANES, r = (int)blockIdx.x / blocks,
               channel = (int)blockIdx.x % blocks * LANES + lane;
@@ -215,7 +210,6 @@ RT_DEVICE bool wins(float v, int p, float best, int at)
 __global__ void __launch_bounds__(THREADS)
 k_global_max(float *y, int32_t *index, const float *x, int pixels, int c, int blocks)
 {
-    rt_begin();
     RT_SHARED_2D(float, values, WARPS, LANES);
     RT_SHARED_2D(int, places, WARPS, LANES);
     const int lane = (int)threadIdx.x % LANES, warp = (int)threadIdx.x / LANES, r = (int)blockIdx.x / blocks,
@@ -241,7 +235,6 @@ k_global_max(float *y, int32_t *index, const float *x, int pixels, int c, int bl
 template <int V> __global__ void __launch_bounds__(THREADS)
 k_global_avg_back(float *dx, const float *dy, int add, divider channels_, divider pixels, int count)
 {
-    rt_begin();
     const int i = (int)(blockIdx.x * THREADS + threadIdx.x);
     if (i >= count) return;
     const int p = quotient(i, channels_), channel = (i - p * (int)channels_.by) * V, c = (int)channels_.by * V;
@@ -255,7 +248,6 @@ k_global_avg_back(float *dx, const float *dy, int add, divider channels_, divide
 __global__ void __launch_bounds__(THREADS) k_global_max_back(float *dx, const float *dy, const int32_t *index, int add,
                                                              divider c, divider pixels, int count)
 {
-    rt_begin();
     const int i = (int)(blockIdx.x * THREADS + threadIdx.x);
     if (i >= count) return;
     const int p = quotient(i, c), channel = i - p * (int)c.by, r = quotient(p, pixels), at = r * (int)c.by + channel;

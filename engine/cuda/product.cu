@@ -43,7 +43,6 @@ RT_DEVICE void stage(float (*to)[TILE + SKEW], const float *p, int row0, int k0,
 
 __global__ void __launch_bounds__(THREADS) k_product(rt_k_product_spec s)
 {
-    rt_begin();
     RT_SHARED_2D(float, left, DEPTH, TILE + SKEW);
     RT_SHARED_2D(float, right, DEPTH, TILE + SKEW);
     int tiles = (s.n + TILE - 1) / TILE, m0 = (int)blockIdx.x / tiles * TILE, n0 = (int)blockIdx.x % tiles * TILE;
@@ -84,7 +83,6 @@ __global__ void __launch_bounds__(THREADS) k_product(rt_k_product_spec s)
 
 __global__ void k_product_parts(rt_k_product_spec s)
 {
-    rt_begin();
     size_t all = (size_t)s.m * s.n, at = (size_t)blockIdx.x * ENDS + threadIdx.x;
     if (at >= all) return;
     float sum = 0;
@@ -96,7 +94,6 @@ __global__ void k_product_parts(rt_k_product_spec s)
 
 __global__ void k_product_end(float *c, const float *bias, int act, int m, int n, int ldc, int count, size_t next)
 {
-    rt_begin();
     size_t each = (size_t)m * n, at = (size_t)blockIdx.x * ENDS + threadIdx.x;
     if (at >= each * count) return;
     int col = (int)(at % n);

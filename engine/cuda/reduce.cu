@@ -123,7 +123,6 @@ static __device__ __forceinline__ void fold_lanes(double *sums, float *seconds, 
 
 template <int KIND, class I> static __global__ void __launch_bounds__(FOLD) k_fold(rt_folding f)
 {
-    rt_begin();
     RT_SHARED(double, sums, FOLD);
     RT_SHARED(float, seconds, kind_of<KIND>::TWO ? FOLD : 1);
     int t = (int)threadIdx.x, outputs = FOLD / f.lanes, lane = f.across ? t / outputs : t % f.lanes;
@@ -153,7 +152,6 @@ template <int KIND, class I> static __global__ void __launch_bounds__(FOLD) k_fo
 
 template <int KIND> static __global__ void __launch_bounds__(FOLD) k_fold_end(rt_folding f)
 {
-    rt_begin();
     RT_SHARED(double, sums, FOLD);
     RT_SHARED(float, seconds, kind_of<KIND>::TWO ? FOLD : 1);
     int t = (int)threadIdx.x, outputs = FOLD / END_LANES, lane = t / outputs;

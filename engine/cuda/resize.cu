@@ -86,7 +86,6 @@ RT_DEVICE int first_at(const rt_resize_pixel *p, int out, int i, int at)
 /* Block 0 the height, block 1 the width. */
 __global__ void __launch_bounds__(THREADS) k_resize_tables(rt_resize_shape s, rt_resize_tables t, int users)
 {
-    rt_begin();
     const int width = (int)blockIdx.x, in = width ? s.w : s.h, out = width ? s.ow : s.oh;
     const float scale = width ? s.how.scale_w : s.how.scale_h;
     rt_resize_pixel *p = width ? t.x : t.y;
@@ -122,7 +121,6 @@ RT_DEVICE place place_of_thread(const job &a, int i)
 
 __global__ void __launch_bounds__(THREADS) k_resize(float *y, const float *x, job a)
 {
-    rt_begin();
     const rt_resize_shape &s = a.s;
     const int i = (int)(blockIdx.x * THREADS + threadIdx.x);
     if (i >= a.count) return;
@@ -157,7 +155,6 @@ RT_DEVICE float weight_of(const rt_resize_pixel &p, int i, int taps)
 
 __global__ void __launch_bounds__(THREADS) k_resize_back(float *dx, const float *dy, int add, job a)
 {
-    rt_begin();
     const rt_resize_shape &s = a.s;
     const int i = (int)(blockIdx.x * THREADS + threadIdx.x);
     if (i >= a.count) return;

@@ -23,7 +23,6 @@ RT_DEVICE float back_of(float y, float dy, float s, int logs) { return logs ? dy
 template <int N>
 __global__ void __launch_bounds__(32 * WARPS) k_softmax_warp(rt_softmax_lines l, float *y, const float *x)
 {
-    rt_begin();
     size_t line = (size_t)blockIdx.x * WARPS + threadIdx.x / 32;
     int lane = (int)threadIdx.x % 32;
     if (line >= l.outer) return;
@@ -51,7 +50,6 @@ template <int N>
 __global__ void __launch_bounds__(32 * WARPS) k_softmax_warp_back(rt_softmax_lines l, float *dx, int add,
                                                                   const float *y, const float *dy)
 {
-    rt_begin();
     size_t line = (size_t)blockIdx.x * WARPS + threadIdx.x / 32;
     int lane = (int)threadIdx.x % 32;
     if (line >= l.outer) return;
@@ -74,7 +72,6 @@ __global__ void __launch_bounds__(32 * WARPS) k_softmax_warp_back(rt_softmax_lin
 
 __global__ void __launch_bounds__(THREADS) k_softmax_block(rt_softmax_lines l, float *y, const float *x)
 {
-    rt_begin();
     RT_SHARED(float, part, THREADS / 32);
     size_t lines = l.outer * l.inner;
     for (size_t line = blockIdx.x; line < lines; line += gridDim.x) {
@@ -95,7 +92,6 @@ __global__ void __launch_bounds__(THREADS) k_softmax_block(rt_softmax_lines l, f
 __global__ void __launch_bounds__(THREADS) k_softmax_block_back(rt_softmax_lines l, float *dx, int add, const float *y,
                                                                 const float *dy)
 {
-    rt_begin();
     RT_SHARED(float, part, THREADS / 32);
     size_t lines = l.outer * l.inner;
     for (size_t line = blockIdx.x; line < lines; line += gridDim.x) {
@@ -117,7 +113,6 @@ __global__ void __launch_bounds__(THREADS) k_softmax_block_back(rt_softmax_lines
 
 __global__ void __launch_bounds__(THREADS) k_softmax_lines(rt_softmax_lines l, float *y, const float *x)
 {
-    rt_begin();
     size_t lines = l.outer * l.inner, step = (size_t)gridDim.x * THREADS;
     for (size_t line = (size_t)blockIdx.x * THREADS + threadIdx.x; line < lines; line += step) {
         const float *in = x + start_of(l, line);
@@ -138,7 +133,6 @@ __global__ void __launch_bounds__(THREADS) k_softmax_lines(rt_softmax_lines l, f
 __global__ void __launch_bounds__(THREADS) k_softmax_lines_back(rt_softmax_lines l, float *dx, int add, const float *y,
                                                                 const float *dy)
 {
-    rt_begin();
     size_t lines = l.outer * l.inner, step = (size_t)gridDim.x * THREADS;
     for (size_t line = (size_t)blockIdx.x * THREADS + threadIdx.x; line < lines; line += step) {
         size_t first = start_of(l, line);

@@ -61,7 +61,6 @@ RT_DEVICE double block_sum(double x)
  * work[0]. */
 __global__ void __launch_bounds__(THREADS) k_clip(rt_cuda_update u)
 {
-    rt_begin();
     RT_SHARED(unsigned, last, 1);
     place p;
     float g[FOUR];
@@ -103,7 +102,6 @@ RT_DEVICE void look_for_bad(unsigned long long *least, const float *x, size_t n)
 
 __global__ void __launch_bounds__(THREADS) k_update(rt_cuda_update u)
 {
-    rt_begin();
     unsigned long long bad = u.trouble->bad, number = u.now->number;
     float decay = u.now->ema;                         /* asked for together: none waits for another */
     int last = u.now->last;

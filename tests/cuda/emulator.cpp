@@ -63,7 +63,6 @@ struct thread {
     std::vector<copy> copies;              /* asked for and not yet done */
     std::vector<size_t> groups;            /* ends of committed groups in it */
     unsigned barriers, operations;
-    bool begun;                            /* rt_begin() */
 };
 struct warp { unsigned ready, waiting, barrier, ended, lanes; };
 
@@ -266,7 +265,6 @@ static bool next_block()
     for (unsigned t = 0; t < g.threads; t++) {
         thread *f = &threads[g.base + t];
         f->barriers = f->operations = 0;
-        f->begun = false;
         f->on = nullptr;
     }
     return true;
@@ -572,12 +570,6 @@ void copy_wait(int pending)
     me->copies.erase(me->copies.begin(), me->copies.begin() + (long)end);
     me->groups.erase(me->groups.begin(), me->groups.begin() + (long)done);
     for (size_t &group : me->groups) group -= end;
-}
-
-void begin() { current->begun = true; }
-void end()
-{
-    if (!current->begun) die(current, "ends without rt_begin(): it did not wait for the kernel before it");
 }
 
 /* Shared memory. */

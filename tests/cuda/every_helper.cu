@@ -5,8 +5,6 @@
 template <int N, bool B>
 __global__ void every_helper(float *y, const float *x, unsigned *u, int *i32, unsigned long long *u64, int n)
 {
-    rt_begin_early();
-    rt_begin();
     RT_SHARED(float, s, 256);
     RT_SHARED_2D(uint32_t, grid, 8, 33);
     RT_SHARED_DYNAMIC(float, more);

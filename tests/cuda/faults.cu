@@ -7,18 +7,8 @@
 #include "engine/cuda/device_code.h"
 
 enum { N = 256 };
-#define OF (float *y, const float *x, unsigned *u)
-#define KERNEL(name) \
-    RT_DEVICE void name##_of OF; \
-    __global__ void name OF \
-    { \
-        rt_begin(); \
-        name##_of(y, x, u); \
-    } \
-    RT_DEVICE void name##_of OF
+#define KERNEL(name) __global__ void name(float *y, const float *x, unsigned *u)
 #define T ((int)threadIdx.x)
-
-__global__ void not_begun OF { y[T] = x[T] + (float)u[0]; }
 
 /* Barriers and warps. */
 
@@ -225,7 +215,6 @@ KERNEL(correct)
 typedef void (*kernel)(float *, const float *, unsigned *);
 static const struct { const char *name; kernel run; unsigned blocks, threads;
 } kernels[] = {
-    {"not_begun", not_begun, 1, N},
     {"divergent", divergent, 1, N},
     {"two_barriers", two_barriers, 1, N},
     {"early_exit", early_exit, 1, N},

@@ -20,7 +20,6 @@ says() {
 }
 line() { grep -n "$1" "$here/faults.cu" | head -n "${2:-1}" | tail -n 1 | cut -d: -f1; }
 says divergent "block (0,0,0), thread (0,0,0): waits at the __syncthreads() of faults.cu:$(line 'T < 100) __syncthreads') where 156 threads"
-says not_begun "ends without rt_begin()"
 says two_barriers "thread (128,0,0): is at the __syncthreads() of faults.cu:$(($(line 'T < 128)') + 3)) while others wait at that of faults.cu:$(($(line 'T < 128)') + 1))"
 says early_exit "where 156 threads of the block have ended"
 says dead_lane "names lane 21, which has ended"

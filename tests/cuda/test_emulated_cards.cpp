@@ -96,11 +96,7 @@ static void test_memory(void **)
     assert_int_equal(rt_emulated_bytes(), 0);
 }
 
-__global__ void k_one(float *x)
-{
-    rt_begin();
-    x[threadIdx.x] = 1;
-}
+__global__ void k_one(float *x) { x[threadIdx.x] = 1; }
 
 static void test_failures(void **)
 {

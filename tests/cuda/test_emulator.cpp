@@ -7,7 +7,6 @@
 
 __global__ void k_tiled(float *c, const float *a, const float *b, int n)
 {
-    rt_begin();
     RT_SHARED_2D(float, as, 16, 17);
     RT_SHARED_2D(float, bs, 16, 17);
     int tx = (int)threadIdx.x, ty = (int)threadIdx.y, row = (int)blockIdx.y * 16 + ty, col = (int)blockIdx.x * 16 + tx;
@@ -42,7 +41,6 @@ static void test_blocks(void **)
 /* Every built-in variable, in a grid and a block of three dimensions. */
 __global__ void k_places(unsigned *out)
 {
-    rt_begin();
     unsigned block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
     unsigned thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
     out[block * blockDim.x * blockDim.y * blockDim.z + thread] = block * 1000 + thread;
@@ -59,11 +57,7 @@ static void test_places(void **)
 }
 
 /* A kernel without operations among threads changes stacks twice in all; one with a barrier, once a thread or so. */
-__global__ void k_plain(float *x)
-{
-    rt_begin();
-    x[blockIdx.x * blockDim.x + threadIdx.x] = 1;
-}
+__global__ void k_plain(float *x) { x[blockIdx.x * blockDim.x + threadIdx.x] = 1; }
 static void test_switches(void **)
 {
     on_card<float> x(64 * 256);
@@ -79,7 +73,6 @@ static void test_switches(void **)
 /* Shared memory: NaN until written, dynamic memory beyond 48 KiB, two instances of a template. */
 __global__ void k_dynamic(float *out, int n)
 {
-    rt_begin();
     RT_SHARED(float, fixed, 32);
     RT_SHARED_DYNAMIC(float, s);
     int t = (int)threadIdx.x;
@@ -92,7 +85,6 @@ __global__ void k_dynamic(float *out, int n)
 }
 template <int N, bool B> __global__ void k_template(float *out)
 {
-    rt_begin();
     RT_SHARED(float, s, N);
     s[threadIdx.x] = B ? N : -N;
     __syncthreads();
@@ -124,7 +116,6 @@ static void test_shared(void **)
 enum { KINDS = 4, WIDTHS = 3 };
 __global__ void k_shuffles(int *out, double *wide, int by)
 {
-    rt_begin();
     int t = (int)threadIdx.x, v = 100 + t;
     const int width[WIDTHS] = {32, 8, 2};
     for (int w = 0; w < WIDTHS; w++) {
@@ -161,7 +152,6 @@ static void test_shuffles(void **)
 /* Votes of whole warps and of halves that have parted. */
 __global__ void k_votes(unsigned *out)
 {
-    rt_begin();
     unsigned t = threadIdx.x, lane = t % 32, odd = lane % 2;
     out[t] = __ballot_sync(~0u, lane % 3 == 0);
     if (odd) {
@@ -193,7 +183,6 @@ static void test_votes(void **)
 enum { M = 16, N = 8, TILES = 5 };
 __global__ void k_tf32(float *c, const float *a, const float *b)
 {
-    rt_begin();
     int g = (int)threadIdx.x % 32 / 4, t = (int)threadIdx.x % 4;
     a += blockIdx.x * M * 8, b += blockIdx.x * 8 * N, c += blockIdx.x * M * N;
     uint32_t fa[4] = {rt_tf32(a[g * 8 + t]), rt_tf32(a[(g + 8) * 8 + t]), rt_tf32(a[g * 8 + t + 4]),
@@ -206,7 +195,6 @@ __global__ void k_tf32(float *c, const float *a, const float *b)
 }
 __global__ void k_bf16(float *c, const float *a, const float *b)
 {
-    rt_begin();
     int g = (int)threadIdx.x % 32 / 4, t = (int)threadIdx.x % 4;
     a += blockIdx.x * M * 16, b += blockIdx.x * 16 * N, c += blockIdx.x * M * N;
     const float *up = a + g * 16 + 2 * t, *down = up + 8 * 16, *left = b + 2 * t * N + g;
@@ -273,7 +261,6 @@ static void test_rounding(void **)
 /* Asynchronous copies: three stages, sizes of 4, 8 and 16, zeros behind the end. What is read too early is NaN. */
 template <int BYTES, int EARLY> __global__ void k_async(float *out, const float *in, int n)
 {
-    rt_begin();
     enum { PER = BYTES / 4, TILE = 32 * PER, STAGES = 3 };
     RT_SHARED_2D(float, s, STAGES, TILE);
     int t = (int)threadIdx.x, tiles = (n + TILE - 1) / TILE;
@@ -340,7 +327,6 @@ static void test_async_plain(void **)                  /* below 8.0 it is a plai
 /* Atomics, and sums by the last block: the same bits in every order. */
 __global__ void k_last_block(float *out, float *part, unsigned *ticket, const float *x, int n)
 {
-    rt_begin();
     RT_SHARED(float, s, 8);
     RT_SHARED(int, last, 1);
     int t = (int)threadIdx.x, at = (int)(blockIdx.x * blockDim.x) + t;
@@ -384,7 +370,6 @@ static void test_last_block(void **)
 
 __global__ void k_atomics(unsigned *u, int *i, unsigned long long *l)
 {
-    rt_begin();
     unsigned t = threadIdx.x;
     atomicAdd(&u[0], t);
     atomicInc(&u[1], 6u);
@@ -421,7 +406,6 @@ static_assert(!adds<float>(0) && !adds<double>(0), "floats");
 
 __global__ void k_functions(double *out, float x, int n)
 {
-    rt_begin();
     double v[] = {fabs(rsqrtf(x) - 1 / sqrt((double)x)),
                   fabs(expf(x) - exp((double)x)),
                   fabs(logf(x) - log((double)x)),

@@ -56,8 +56,6 @@ void copy_async(void *to, const void *from, int bytes, int valid);
 void copy_commit();
 void copy_wait(int pending);
 void fence();
-void begin();
-void end();                                            /* of a thread; dies where it did not begin */
 [[noreturn]] void trap(const char *why);
 void *shared(const void *key, const char *name, size_t bytes);
 void *shared_dynamic(size_t align);
@@ -83,10 +81,7 @@ void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_
 {
     static_assert((sizeof(P) + ... + 0) <= 4096, "a kernel's arguments take at most 4096 bytes");
     static_assert(sizeof...(P) == sizeof...(A), "as many arguments as the kernel has");
-    enqueue_kernel(name, (const void *)kernel, grid, block, dynamic, stream, [=] {
-        kernel(args...);
-        end();
-    });
+    enqueue_kernel(name, (const void *)kernel, grid, block, dynamic, stream, [=] { kernel(args...); });
 }
 template <class To, class From> To bits(From from)
 {
