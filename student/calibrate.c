@@ -1,6 +1,7 @@
 #include "student/calibrate.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,7 @@
 #include "student/arch.h"
 #include "student/program.h"
 
-enum { BATCH = 32, BINS = 2048, TRIES = 70, FLOATS_MOST = 1 << 30 };
+enum { BATCH = 32, BINS = 2048, TRIES = 70, FLOATS_MOST = 1 << 30, FEW_STEPS = 4, SORTED_MOST = 1 << 16 };
 
 /* Of a tensor: range, sums by channel (the last dimension), counts over equal parts of the range. */
 typedef struct { float low, high; int channels, bad; double *sum; uint32_t *bin; } observed;
@@ -289,5 +290,47 @@ rt_status rt_calibrate_rows(float **x, char **raw, rt_source *source, const uint
                            rt_source_info(source) ? rt_source_info(source)->name : "x", fault);
     }
     rt_input_normalize(in, *x, *raw, (int)n);
+    return RT_OK;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const float *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* The width between the quartiles of column c; of many values, some that lie evenly among them tell. */
+static float middle_of(float *sorted, const float *x, size_t n, int columns, int c)
+{
+    const size_t each = n / (size_t)columns, apart = (each + SORTED_MOST - 1) / SORTED_MOST,
+                 m = (each + apart - 1) / apart;
+    for (size_t i = 0; i < m; i++) sorted[i] = x[i * apart * (size_t)columns + (size_t)c];
+    qsort(sorted, m, sizeof *sorted, ascending);
+    return sorted[m - 1 - m / 4] - sorted[m / 4];
+}
+
+rt_status rt_calibrate_coarse(char *text, size_t size, const rt_model *m, const float *x, int rows, const float *range)
+{
+    const rt_shape *shape = &m->graph->tensor[m->graph->input[0]].shape;
+    const int columns = shape->dim[shape->rank - 1];
+    const size_t n = rt_shape_count(shape) * (size_t)rows;
+    float own[2] = {0, 0}, *sorted = malloc(SORTED_MOST * sizeof *sorted);
+    int few = 0;
+    *text = 0;
+    if (!sorted) return rt_fail(RT_RUN, "out of memory");
+    for (size_t i = 0; i < n && !range; i++) {
+        own[0] = fminf(own[0], x[i]);
+        own[1] = fmaxf(own[1], x[i]);
+    }
+    if (!range) range = own;
+    for (int c = 0; c < columns && n; c++) {
+        float width = middle_of(sorted, x, n, columns, c);
+        few += width > 0 && width < FEW_STEPS * rt_quant_of(range[0], range[1]).scale;
+    }
+    free(sorted);
+    if (few)
+        snprintf(text, size, "quant: the normalised input goes from %g to %g in 255 steps; of %d of its %d columns "
+                 "half of the values share fewer than %d: bring far values in (clip them, or take logarithms)",
+                 (double)range[0], (double)range[1], few, columns, FEW_STEPS);
     return RT_OK;
 }

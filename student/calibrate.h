@@ -29,4 +29,9 @@ rt_status rt_calibrate_steps(rt_model *, int node, rt_calibrate_method);
  * layer answers 0 to every row; a range has no width then. RT_USAGE when the model has no integer form. After an error
  * the model may have quantizers without numbers. */
 rt_status rt_calibrate(rt_model *, const rt_calibrate_spec *, const float *x, int rows, rt_device *);
+/* What is to be said where far values leave others few of the input's bytes, which no training makes good: of how many
+ * columns (the last dimension) fewer than 4 steps of the range lie between the quartiles, which are not equal; normal
+ * values have about 45 there. x (rows, input), normalised; range: least and greatest, NULL: those of x. text is empty
+ * where there are no such columns. */
+rt_status rt_calibrate_coarse(char *text, size_t size, const rt_model *, const float *x, int rows, const float *range);
 #endif

@@ -15,7 +15,6 @@
 
 #define RANGE_MOMENTUM 0.01f
 #define HIGH_RATE 0.03                 /* of the peak */
-#define FEW_STEPS 4                    /* normal values have about 45 between their quartiles */
 
 /* ---- what there is ---- */
 
@@ -197,46 +196,18 @@ static void say_early(rt_trainer *t)
     rt_progress_line(t->opt->progress, text);
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const float *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
-/* Steps of a byte between the quartiles of n values, whose order changes; -1: between them is nothing to be lost. Of
- * many, some that lie evenly among them tell. */
-static double middle_steps(float *x, size_t n, float *low, float *high)
-{
-    enum { MOST = 1 << 16 };
-    const size_t apart = (n + MOST - 1) / MOST, m = (n + apart - 1) / apart;
-    *low = *high = 0;
-    for (size_t i = 0; i < n; i++) {
-        *low = fminf(*low, x[i]);
-        *high = fmaxf(*high, x[i]);
-    }
-    for (size_t i = 0; i < m; i++) x[i] = x[i * apart];
-    qsort(x, m, sizeof *x, ascending);
-    const float width = x[m - 1 - m / 4] - x[m / 4], step = rt_quant_of(*low, *high).scale;
-    return width > 0 ? (double)width / (double)step : -1;
-}
-
-/* Far values make the input's steps so wide that most others become the same few bytes: what no training makes good. It
- * is said whenever a run begins or goes on, of the rows of calibration, which are the same then. */
+/* Of the rows of calibration, which are the same whenever a run begins or goes on. */
 static rt_status say_coarse(rt_trainer *t)
 {
-    char text[300], *raw = NULL;
-    float *x = NULL, low, high;
+    char text[300] = "", *raw = NULL;
+    float *x = NULL;
     size_t n;
-    double steps = -1;
     if (t->quant.bytes || !t->quant.range[t->model->graph->input[0]]) return RT_OK;
     rt_status st = read_rows(t, &x, &raw, &n);
-    if (!st) steps = middle_steps(x, n * t->model->input[0].size, &low, &high);
+    if (!st) st = rt_calibrate_coarse(text, sizeof text, t->model, x, (int)n, NULL);
     free(x);
     free(raw);
-    if (st || steps < 0 || steps >= FEW_STEPS) return st;
-    snprintf(text, sizeof text, "quant: the normalised input goes from %g to %g in %zu rows, in 255 steps, %.2g of "
-             "which half of its values share: bring far values in (clip them, or take logarithms)", (double)low,
-             (double)high, n, steps);
+    if (!*text) return st;
     cJSON_AddItemToArray(t->notes, cJSON_CreateString(text));
     rt_progress_line(t->opt->progress, text);
     return RT_OK;

@@ -158,6 +158,16 @@ static rt_status quantize(job *q)
     return rt_fidelity_measure(q->fidelity, m, q->program, q->v, q->u, s->rows, q->device);
 }
 
+static rt_status note_coarse(job *q)
+{
+    char text[300] = "";
+    const float *range = rt_model_range(q->model, q->model->graph->input[0]);
+    if (q->bytes || !range) return RT_OK;
+    rt_status st = rt_calibrate_coarse(text, sizeof text, q->model, q->v, q->set.quant.rows, range);
+    if (*text) note(q, text);
+    return st;
+}
+
 static rt_status set_provenance(job *q, const cJSON *config)
 {
     cJSON *p = q->model->provenance, *seen = cJSON_CreateArray();
@@ -217,6 +227,7 @@ static rt_status run(job *q, const cJSON *config)
     rt_rows_free(&rows);
     if (!st) st = copy_bytes(q);
     if (!st) st = quantize(q);
+    if (!st) st = note_coarse(q);
     if (!st) st = rt_identity_root(&q->data_digest, q->identity, rt_device_pool(q->device), q->progress);
     if (!st) st = rt_identity_unchanged(q->identity);
     if (!st) st = set_provenance(q, config);

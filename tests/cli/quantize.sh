@@ -15,6 +15,10 @@ number() { sed -n "s/^[[:space:]]*\"$2\":[[:space:]]*\([-0-9.e]*\),*$/\1/p" "$1"
 # The table, the file, its digest; the same bytes by any number of threads and in any integer family.
 expect 0 "body                 conv2d then relu            8" "$retort" quantize $M --data band.h5 --out q.h5 quant.input=f32
 grep -q "integer_contract         1" out.txt || fail "no contract in: $(cat out.txt)"
+grep -q "share fewer than" out.txt && fail "far values where there are none"
+awk -F, 'BEGIN { OFS = "," } NR % 20 == 0 { $1 = 10000000 } { print }' band.csv > far.csv
+"$retort" import far.csv --label -1 --out far.h5 --quiet > /dev/null || fail "import"
+expect 0 "of 64 of its 64 columns half of the values share fewer than 4" "$retort" quantize $M --data far.h5 --out far-q.h5
 for f in scalar avx2 avx512vnni; do
     "$retort" quantize $M --data band.h5 --out q1.h5 --force --quiet --threads 3 --int-kernels $f quant.input=f32 > out.txt 2> err.txt ||
         { grep -q "lacks" err.txt && continue; fail "$f: $(cat err.txt)"; }

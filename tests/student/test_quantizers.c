@@ -595,6 +595,36 @@ static int tear_down(void **state)
     return remove_test_folder(state);
 }
 
+/* Columns whose middle half is a given number of steps wide, one that has two values, and one of a single one. */
+static void far_values(void **state)
+{
+    (void)state;
+    enum { MANY = 400, COLUMNS = 5 };
+    static const float range[2] = {-1, 254};                    /* steps of 1 */
+    static const double width[COLUMNS] = {3.9, 4.1, 0.5, 0, 200};
+    static const char net[] = "{\"input\":[5],\"classes\":2,\"layers\":[{\"op\":\"dense\",\"out\":2}]}";
+    static float x[MANY * COLUMNS];
+    char text[300];
+    cJSON *j;
+    rt_model *m;
+    check_ok(rt_json_parse(&j, net, strlen(net), "net"));
+    check_ok(rt_model_new(&m, j, 1));
+    cJSON_Delete(j);
+    for (int i = 0; i < MANY * COLUMNS; i++)                   /* 0 to 2 widths, evenly, in an order of their own */
+        x[i] = (float)(2 * width[i % COLUMNS] * (i / COLUMNS * 171 % MANY) / MANY);
+    check_ok(rt_calibrate_coarse(text, sizeof text, m, x, MANY, range));
+    if (!strstr(text, "from -1 to 254 in 255 steps; of 2 of its 5 columns")) fail_msg("'%s'", text);
+    check_ok(rt_calibrate_coarse(text, sizeof text, m, x, MANY, NULL));             /* 0 to 399 */
+    if (!strstr(text, "from 0 to 399 in 255 steps; of 3 of its 5 columns")) fail_msg("'%s'", text);
+    x[COLUMNS - 1] = 1e4f;
+    check_ok(rt_calibrate_coarse(text, sizeof text, m, x, MANY, NULL));
+    if (!strstr(text, "from 0 to 10000 in 255 steps; of 3 of its 5 columns")) fail_msg("'%s'", text);
+    for (int i = 0; i < MANY * COLUMNS; i++) x[i] = (float)(i % 2);
+    check_ok(rt_calibrate_coarse(text, sizeof text, m, x, MANY, NULL));
+    assert_string_equal(text, "");
+    rt_model_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(files),  cmocka_unit_test(digests),
@@ -603,6 +633,6 @@ int main(void)
                                        cmocka_unit_test(columns),       cmocka_unit_test(against_numpy),
                                        cmocka_unit_test(fidelity),      cmocka_unit_test(refused),
                                        cmocka_unit_test(corrections_of_bytes),
-                                       cmocka_unit_test(threads)};
+                                       cmocka_unit_test(threads),        cmocka_unit_test(far_values)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
