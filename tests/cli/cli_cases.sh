@@ -107,11 +107,23 @@ grep -q '^gelu ' layers.txt && grep -q '^  rate \[0.5\]' layers.txt || fail "hel
 "$retort" help metrics > metrics.txt
 for m in accuracy macro_f1 auc ece; do grep -q "^  $m " metrics.txt || fail "help metrics: no $m"; done
 
+# Beyond 65,536 rows inputs are normalised by rows that are evenly thinned, here by every second one: 0, 2, ... 98 have the mean 49
+# and the variance 833.
+awk 'BEGIN { for (i = 0; i < 70000; i++) print i % 100 "," i % 2 }' > many.csv
+"$retort" import many.csv --label -1 --out many.h5 --quiet > /dev/null || fail "import of many rows"
+echo '{"model": {"input": [1], "classes": 2, "family": "mlp", "width": 2, "depth": 1}, "data": {"source": "many.h5", "validation": 0}, "train": {"epochs": 1, "batch": 8192}}' > many.json
+expect 0 "" "$retort" train many.json --out many
+expect 0 "" "$retort" export many/model.h5 --to safetensors --out many.st
+grep -aqF '\"mul\":[0.034647945' many.st && grep -aqF '\"add\":[-49]' many.st || fail "normalisation of many rows: $(head -c 400 many.st)"
+
 # Speeds are numbers above 0.
 echo '{"input": [8, 8, 1], "classes": 3, "family": "cnn", "width": 4, "depth": 1}' > b.json
 for how in "" "loss=kd optimizer=adamw profile=true" --infer; do
     # shellcheck disable=SC2086
-    expect 0 "" "$retort" bench b.json $how seconds=0.02 rounds=2 batch=8 --json
+    expect 0 "" "$retort" bench b.json $how seconds=0.02 rounds=2 batch=8 --json price_per_hour=3.6 copies=2
+    # Of a multiplication and an addition each: 2 FLOP an answer, 6 with both gradients. 3.6 an hour are 1000 a million seconds.
+    awk -v flops="$([ "$how" = --infer ] && echo 2 || echo 6)" -F'[:,]' '/samples_per_second/ { r = $2 } /"macs"/ { m = $2 } /"gflops"/ { g = $2 } /cost_per/ { c = $2 }
+        END { d = g / (r * m * flops * 1e-9) - 1; e = c / (1000 / r / 2) - 1; exit !(m > 0 && d * d < 1e-12 && e * e < 1e-12) }' out.txt || fail "bench $how: FLOP or cost: $(cat out.txt)"
     grep -E '"samples_per_second(_median)?":' out.txt | grep -qE ':[[:space:]]*[1-9]' || fail "bench $how: no speed: $(cat out.txt)"
 done
 expect 0 "" "$retort" bench --kernels-only seconds=0.01 rounds=1 --threads 1 --json

@@ -49,6 +49,31 @@ expect 0 "rank correlation        1.000" "$retort" explain T/model.h5 --against 
 expect 0 "agreement with S" "$retort" explain T/model.h5 --against S/model.h5 --data rows.h5 --out both
 awk '/rank correlation/ { split($0, p, /[][ ,()]+/); if (p[4] > 0.7 && p[4] > p[7] + 0.2) ok = 1 } END { exit !ok }' out.txt || fail "agreement: $(cat out.txt)"
 
+# What is told of all rows, by what is told of each: mean sizes, means and shares of T's columns; how T and S agree, and T with what
+# S says of the next row.
+{ tr -d '\n\t ' < both/explanation.json; echo; } > flat.txt
+awk -F, 'NR > 1 { s = $1 == "S"; n = s ? ++ns : ++nt; for (k = 0; k < 4; k++) v[s, n, k] = $(9 + k) }
+    function rank(s, r, k,   j, above) { above = 0; for (j = 0; j < 4; j++) above += v[s, r, j] < v[s, r, k]; return above }
+    function agree(r, q,   k, a, b, c, d) { a = b = c = d = 0
+        for (k = 0; k < 4; k++) { a += v[0, r, k] ^ 2; b += v[1, q, k] ^ 2; c += v[0, r, k] * v[1, q, k]; d += (rank(0, r, k) - rank(1, q, k)) ^ 2 }
+        cosine = c / sqrt(a * b); spearman = 1 - 6 * d / 60 }
+    END { for (r = 1; r <= nt; r++) { agree(r, r); c1 += cosine / nt; s1 += spearman / nt; agree(r, r % nt + 1); c2 += cosine / nt; s2 += spearman / nt
+              for (k = 0; k < 4; k++) { size[k] += (v[0, r, k] < 0 ? -v[0, r, k] : v[0, r, k]) / nt; mean[k] += v[0, r, k] / nt } }
+          for (k = 0; k < 4; k++) all += size[k]
+          print s1, c1, s2, c2; for (k = 0; k < 4; k++) print size[k], mean[k], size[k] / all }' both/attributions.csv > want.txt
+sed 's/.*"agreement":{"top":[0-9]*,\(.*\)},"elements".*/\1/' flat.txt | grep -o '"mean":[-0-9.e]*' | sed 's/.*://' | awk '{ v[NR] = $1 }
+    END { print v[1], v[2], v[4], v[5] }' > got.txt                                          # the third and the sixth: overlaps
+for column in big =small idle '<b>x<\/b>'; do
+    sed "s/.*\"element\":\"$column\",\"mean_size\":\([^,]*\),\"low\":[^,]*,\"high\":[^,]*,\"mean\":\([^,]*\),\"share\":\([^}]*\)}.*/\1 \2 \3/" flat.txt
+done >> got.txt
+paste -d' ' want.txt got.txt | awk '{ h = NF / 2; if (NF != (NR == 1 ? 8 : 6)) exit 1
+    for (k = 1; k <= h; k++) { d = $k - $(k + h); if (d > 2e-5 || d < -2e-5) exit 1 } } END { exit NR != 5 }' || fail "of all rows: $(paste -d: want.txt got.txt)"
+# The largest parts of a row, by size, whatever their sign.
+awk -F, 'NR > 1 && $1 == "T" { best = 9; for (k = 10; k <= 12; k++) if (($k < 0 ? -$k : $k) > ($best < 0 ? -$best : $best)) best = k; neg += $best < 0; printf "%.6f\n", $best }
+    END { if (!neg) print "no part is below 0" }' both/attributions.csv > want.txt
+sed 's/"row":/\n&/g' flat.txt | sed -n '/^"row":/s/^"row":[^[]*"largest":\[{"element":"[^"]*","part":\([^,]*\),.*/\1/p' | awk '{ printf "%.6f\n", $1 }' > got.txt
+cmp -s want.txt got.txt || fail "largest parts: $(paste want.txt got.txt | head -4)"
+
 # All methods agree on what matters; a baseline of another row.
 for m in gradient occlusion; do
     expect 0 "$m, 100 rows explained" "$retort" explain T/model.h5 --data rows.h5 --method $m --out $m

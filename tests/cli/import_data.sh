@@ -53,6 +53,17 @@ for f in german utf16 gz; do
     [ "$(grep -E 'min|max|mean' a.txt)" = "$(grep -E 'min|max|mean' b.txt)" ] || fail "$f.h5 differs from birds.h5"
 done
 
+# What info says of numbers, by hand: 2 4 4 4 5 5 7 9 has the mean 5 and the standard deviation 2; shares are of numbers that are there.
+printf 'v,k\n2,a\n4,\n4,b\n4,b\n5,b\n5,a\n7,\n9,b\n' > eight.csv
+{ printf '\223NUMPY\001\000v\000'; printf "%-117s\n" "{'descr': '<f4', 'fortran_order': False, 'shape': (4, 2), }"
+  printf '\0\0\0\0\0\0\200\077\0\0\0\0\0\0\200\077\0\0\300\177\0\0\200\077\0\0\300\100\0\0\200\077'; } > gap.npy         # 0 1, 0 1, NaN 1, 6 1
+"$retort" import eight.csv --label k --out eight.h5 --quiet > /dev/null && "$retort" import gap.npy --out gap.h5 --quiet > /dev/null || fail "import of eight numbers"
+told() { "$retort" info $1.h5 $2 --json | tr -d ' \n\t' | sed 's/.*"statistics":{\([^}]*\)}.*/\1/'; }
+[ "$(told eight x)" = '"over_rows":8,"min":2,"max":9,"mean":5,"std":2,"zeros":0,"nan_or_infinite":0' ] || fail "eight numbers: $(told eight x)"
+[ "$(told eight y)" = '"over_rows":8,"min":-1,"max":1,"mean":0.25,"std":0.82915619758885,"zeros":0.25,"nan_or_infinite":0,"minus_one":2,"count_by_value":[2,4]' ] ||
+    fail "eight labels: $(told eight y)"
+case $(told gap x) in *'"max":6,"mean":1.4285714285714'*'"zeros":0.28571428571428'*'"nan_or_infinite":1') ;; *) fail "numbers with a gap: $(told gap x)" ;; esac
+
 # A test file without a class, its columns in another order: the same accuracy as with all.
 awk 'BEGIN {
     srand(3); print "a,b,k"

@@ -172,6 +172,13 @@ expect 2 "are layers of a single model" "$retort" label --teacher T/model.h5 --t
 expect 0 "" "$retort" select F.h5 --n 4 --by k-center --features "F.h5:features/$layer" --out k.csv
 expect 3 "has no feature 'none'" "$retort" select F.h5 --n 4 --by k-center --features F.h5:features/none --out N.csv
 expect 0 "" "$retort" export F.h5 --out feature.npy column="features/$layer"
+# 3,000 rows are three blocks: by the features that are exported the same rows are chosen, and the same ones are copies.
+expect 0 "" "$retort" import feature.npy --out feature.h5
+expect 0 "" "$retort" select F.h5 --n 4 --by k-center --features feature.h5:x --out k2.csv
+cmp -s k.csv k2.csv || fail "select by features of a store: $(diff k.csv k2.csv)"
+expect 0 "" "$retort" clean --find outliers --data d.h5 --features "F.h5:features/$layer" --out o.csv all=true
+expect 0 "" "$retort" clean --find outliers --data d.h5 --features feature.h5:x --out o2.csv all=true
+cmp -s o.csv o2.csv || fail "outliers by features of a store: $(diff o.csv o2.csv | head -4)"
 expect 0 "" "$retort" labels pack F.h5 --out PF.h5 --type q8
 expect 0 "" "$retort" export PF.h5 --out feature2.npy column="features/$layer"
 cmp -s feature.npy feature2.npy || fail "a copy has other features"

@@ -27,6 +27,11 @@ expect 0 "" "$retort" clean --find duplicates --data train.h5 --out t2.csv withi
 cmp -s t1.csv t2.csv || fail "threads change the rows"
 expect 0 "" "$retort" clean --find duplicates --data train.h5 --out c.csv metric=cosine within=1e-6
 [ "$(wc -l < c.csv)" -ge 31 ] || fail "cosine: $(wc -l < c.csv) lines"
+# 1 - cosine, computed here; all rows of a column that is twice another lie in the same direction.
+expect 0 "" "$retort" clean --find duplicates --data train.h5 --out cw.csv metric=cosine within=0.01
+awk -F, 'NR == FNR { for (k = 1; k <= 6; k++) x[FNR - 1, k] = $k; next } FNR > 1 { a = b = c = 0
+    for (k = 1; k <= 6; k++) { a += x[$1, k] ^ 2; b += x[$2, k] ^ 2; c += x[$1, k] * x[$2, k] }
+    d = 1 - c / sqrt(a * b) - $3; if (d > 2e-6 || d < -2e-6) { print; exit 1 } n++ } END { exit !(n > 30) }' train.csv cw.csv > bad.txt || fail "cosine: $(cat bad.txt; wc -l < cw.csv)"
 
 # Between splits: rows of the training data that stand in the test data.
 expect 0 "" "$retort" clean --find duplicates --data train.h5 --against test.h5 --out a.csv --mask a.h5 --json within=1e-6
@@ -41,6 +46,9 @@ expect 0 '"farthest":' "$retort" clean --find outliers --data train.h5 --out o.c
 [ "$(sed 1d o.csv | cut -d, -f1 | tr '\n' ' ')" = "77 227 377 527 " ] || fail "outliers: $(cat o.csv)"
 expect 0 '"recall":' "$retort" clean --find outliers --data train.h5 --out oh.csv --json share=0.0067 exact=0
 [ "$(sed 1d oh.csv | cut -d, -f1 | tr '\n' ' ')" = "77 227 377 527 " ] || fail "hashed outliers: $(cat oh.csv)"
+# One table finds fewer of the nearest, and those that it finds are farther.
+expect 0 "" "$retort" clean --find outliers --data train.h5 --out few.csv --json exact=0 tables=1
+awk -F'[:,]' '/"recall":/ { r = $2 } /"distance_ratio"/ { d = $2 } END { exit !(r > 0 && r < 1 && d > 1) }' out.txt || fail "one table: $(grep -E 'recall|ratio' out.txt)"
 expect 0 "" "$retort" clean --find outliers --data train.h5 --out all.csv all=true k=3
 [ "$(wc -l < all.csv)" -eq 601 ] && [ "$(grep -c ',1$' all.csv)" -eq 6 ] || fail "all: $(head -3 all.csv)"
 

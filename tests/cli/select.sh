@@ -39,6 +39,10 @@ for by in entropy margin least-confidence; do
         awk '{ d = $1 - $3; if (d > 1e-5 || d < -1e-5) exit 1 }' || fail "$by: scores"
     tail -n +2 $by.csv | awk -F, '{ print $2 }' | grep -vqE '^[0-9a-f]{32}$' && fail "$by: ids: $(head -3 $by.csv)"
 done
+# Why: the two best classes, by what is exported.
+awk -F, 'NR == FNR { if (FNR > 1) { for (k = 0; k < 3; k++) p[$1, k] = $(4 + k) } next } FNR > 1 { a = -1; for (k = 0; k < 3; k++) if (a < 0 || p[$1, k] > p[$1, a]) a = k
+    b = -1; for (k = 0; k < 3; k++) if (k != a && (b < 0 || p[$1, k] > p[$1, b])) b = k
+    want = sprintf("k%d %.3f or k%d %.3f", a, p[$1, a], b, p[$1, b]); gsub("\"", "", $4); if ($4 != want) { print $4 ": " want; exit 1 } }' P.csv entropy.csv > bad.txt || fail "why: $(cat bad.txt)"
 grep -qE '^[0-9]+,[0-9a-f]{32},[0-9.]+,"?k[012] 0\.[0-9]{3} or k[012] 0\.[0-9]{3}"?$' entropy.csv || fail "why: $(head -3 entropy.csv)"
 
 # A label store says the same, by the data that it was made of; without the data it cannot know copies, and says so.
@@ -77,6 +81,8 @@ expect 0 "" "$retort" select part.h5 --n 3 --by k-center --features rows.h5 --la
 centers 60 260 77 > want.txt
 rows_of part.csv | cmp -s - want.txt || fail "k-center of a part: $(rows_of part.csv) instead of $(cat want.txt)"
 expect 3 "part.h5 has no row 7" "$retort" select part.h5 --n 3 --labelled done.csv --out n.csv
+printf 'row,kind\n7,k1\n9,k0\n7,k1\n' > twice.csv
+expect 0 '"rows_labelled":	2,' "$retort" select P.h5 --n 3 --labelled twice.csv --out twice.out.csv --json      # a row counts once
 grep -q "far from row 7" f.csv || fail "why: $(cat f.csv)"
 
 # Seeds: the same again, and another; where nothing is drawn a seed is refused.

@@ -354,6 +354,30 @@ static void slices(void **state)
     rt_comparison_close(c);
 }
 
+/* Of numbers fifths of the rows, equal ones together: half of all are 7, and the rest, rising, fill what is left of the
+ * fifths. */
+static void fifths(void **state)
+{
+    static const uint64_t want[] = {200, 40, 80, 80};
+    rt_comparison *c;
+    rt_row_column *age;
+    const rt_slice *s;
+    int n;
+    rt_predictions *p = make(0, 0, 0);
+    (void)state;
+    check_ok(rt_predictions_add_column(p, "age", 0, &age));
+    for (int i = 0; i < ROWS; i++) age->number[i] = i % 2 ? 7 : 10 + i;
+    write(p, "aged.h5");
+    check_ok(open_pair("aged.h5", "cand.h5", 0, &c));
+    check_ok(rt_comparison_slices(c, 0, "age", &s, &n));
+    assert_int_equal(n, 4);
+    for (int i = 0; i < n; i++) assert_int_equal(s[i].rows, want[i]);
+    assert_string_equal(s[0].value, "7 to 7");
+    assert_string_equal(s[1].value, "10 to 88");
+    assert_string_equal(s[3].value, "250 to 408");
+    rt_comparison_close(c);
+}
+
 /* Further out than 4,000 resamples tell an interval goes on growing as the normal one: by the quantile, as it is at 95
  * %.
  */
@@ -622,7 +646,7 @@ int main(void)
                                        cmocka_unit_test(largest_alone),
                                        cmocka_unit_test(row_sets),
                                        cmocka_unit_test(equal_rows),
-                                       cmocka_unit_test(slices),
+                                       cmocka_unit_test(slices), cmocka_unit_test(fifths),
                                        cmocka_unit_test(limits), cmocka_unit_test(far_out),
                                        cmocka_unit_test(found_slices),
                                        cmocka_unit_test(as_json),

@@ -1,6 +1,7 @@
 /* Every number of an evaluation against scikit-learn's and SciPy's (evaluator_reference.h, by record_evaluator.py),
  * of models and data whose classes and columns stand in different orders; what is said where there is nothing to say
  * a number of. */
+#include "experiments/eval/comparison.h"
 #include "tests/experiments/evaluator_models.h"
 
 #include "data/identity.h"
@@ -335,12 +336,58 @@ static void damaged_provenance(void **state)
     check_fails(evaluate(config_of("", "damaged2.h5 b.h5", "data.h5"), NULL, 0, &e), RT_INPUT, "damaged2.h5: its list");
 }
 
+static int rising(const void *a, const void *b)
+{ return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b); }
+
+/* Columns of each row's numbers, by two passes in double: slices begin with the least and end with the greatest. */
+static void row_statistics(void **state)
+{
+    static const char *const name[] = {"input.mean", "input.deviation", "input.min", "input.max"};
+    const char *file[] = {at("a.h5"), at("b.h5")};
+    rt_teacher_spec side[RT_SIDES] = {rt_teacher_of_files(&file[0], 1), rt_teacher_of_files(&file[1], 1)};
+    cJSON *data = cJSON_CreateObject();
+    rt_device *device = rt_device_cpu(1);
+    rt_comparison *c;
+    static double v[4][ROWS];
+    (void)state;
+    cJSON_AddStringToObject(data, "source", at("data.h5"));
+    rt_comparison_spec spec = {.side = {&side[0], &side[1]}, .data = data, .device = device};
+    check_ok(rt_comparison_open(&c, &spec));
+    for (int r = 0; r < ROWS; r++) {
+        const float *x = row_x + r * K;
+        double sum = 0, square = 0;
+        v[2][r] = INFINITY;
+        v[3][r] = -INFINITY;
+        for (int k = 0; k < K; k++) {
+            sum += (double)x[k];
+            v[2][r] = fmin(v[2][r], (double)x[k]);
+            v[3][r] = fmax(v[3][r], (double)x[k]);
+        }
+        for (int k = 0; k < K; k++) square += ((double)x[k] - sum / K) * ((double)x[k] - sum / K);
+        v[0][r] = sum / K;
+        v[1][r] = sqrt(square / K);
+    }
+    for (int s = 0; s < 4; s++) {
+        const rt_slice *slice;
+        int count;
+        qsort(v[s], ROWS, sizeof **v, rising);
+        check_ok(rt_comparison_slices(c, 0, name[s], &slice, &count));
+        const char *last = slice[count - 1].value, *to = strstr(last, " to ");
+        assert_true(count > 1);
+        check_close(name[s], strtod(slice[0].value, NULL), v[s][0], 1e-6, 1e-6);
+        check_close(name[s], strtod(to ? to + 4 : last, NULL), v[s][ROWS - 1], 1e-6, 1e-6);
+    }
+    rt_comparison_close(c);
+    rt_device_close(device);
+    cJSON_Delete(data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_number), cmocka_unit_test(parts),       cmocka_unit_test(reference),
         cmocka_unit_test(without_labels), cmocka_unit_test(configuration_is_whole), cmocka_unit_test(few_classes),
         cmocka_unit_test(seen),         cmocka_unit_test(settings),    cmocka_unit_test(names_are_distinct),
-        cmocka_unit_test(history), cmocka_unit_test(damaged_provenance)};
+        cmocka_unit_test(history), cmocka_unit_test(row_statistics), cmocka_unit_test(damaged_provenance)};
     return cmocka_run_group_tests(tests, make_models, remove_test_folder);
 }
