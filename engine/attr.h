@@ -42,7 +42,11 @@ typedef struct { int rows, out; } rt_embedding_attr;
 typedef struct { int learned; } rt_position_attr;
 typedef struct { int transpose_a, transpose_b; float scale; } rt_matmul_attr;
 typedef struct { int out, direction, last, linear_before_reset; } rt_recurrent_attr;  /* lstm, gru, rnn */
-typedef struct { int out, groups, bias, output_padding[2]; rt_window window; } rt_conv_transpose_attr;
+typedef struct {
+    int out, groups, bias, output_padding[2];
+    rt_window window;
+    rt_depth depth; int depth_output_padding;              /* of conv_transpose3d */
+} rt_conv_transpose_attr;
 typedef struct {
     int size[2], mode, coordinates, nearest, exclude_outside;
     float scale_h, scale_w, cubic;

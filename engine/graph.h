@@ -31,7 +31,7 @@ enum { RT_NAME_MAX = 255 /* bytes of a layer's name */, RT_MAX_NODES = 4096 };
     X(MATMUL, matmul) X(ATTENTION, attention) X(GROUP_NORM, group_norm) X(RMS_NORM, rms_norm) X(LRN, lrn) \
     X(LSTM, lstm) X(GRU, gru) X(RNN, rnn) \
     X(CONV_TRANSPOSE2D, conv_transpose2d) X(CONV_TRANSPOSE1D, conv_transpose1d) X(RESIZE, resize) \
-    X(CONV3D, conv3d) X(MAX_POOL3D, max_pool3d) X(AVG_POOL3D, avg_pool3d) \
+    X(CONV3D, conv3d) X(CONV_TRANSPOSE3D, conv_transpose3d) X(MAX_POOL3D, max_pool3d) X(AVG_POOL3D, avg_pool3d) \
     X(TREES, trees) X(DENSE_INT8, dense_int8) \
     X(CONV_INT8, conv_int8) X(PAIR_INT8, pair_int8) X(QUANTIZE, quantize) \
     X(SUBTRACT, subtract) X(DIVIDE, divide) X(MINIMUM, minimum) X(MAXIMUM, maximum) X(POWER, power) X(PRELU, prelu) \

@@ -187,15 +187,16 @@ static void put_conv(rt_fo_graph *e, const rt_node *n)
 static void put_conv_transpose(rt_fo_graph *e, const rt_node *n)
 {
     const rt_conv_transpose_attr *a = RT_ATTR(n, rt_conv_transpose_attr);
-    const int sides = n->op == RT_OP_CONV_TRANSPOSE1D ? 1 : 2;
-    const int64_t more[] = {a->output_padding[0], a->output_padding[1]};
+    const int sides = n->op == RT_OP_CONV_TRANSPOSE1D ? 1 : a->depth.kernel ? 3 : 2;
+    const int64_t more[] = {a->depth_output_padding, a->output_padding[0], a->output_padding[1]};
     const char *out = rt_fo_unique(e, n->name), *x = rt_fo_take(e, n->in[0], RT_FO_FIRST),
                *w = rt_fo_field(e, n->field[0], RT_FO_CONV, NULL),
                *bias = n->fields > 1 ? rt_fo_field(e, n->field[1], RT_FO_AS_IS, NULL) : NULL;
     rt_onnx_node *p = rt_fo_node_of(e, "ConvTranspose", out, x, w, bias);
-    rt_fo_set_window(p, &a->window, sides);
+    if (sides == 3) set_volume_window(p, &a->window, &a->depth);
+    else rt_fo_set_window(p, &a->window, sides);
     rt_onnx_int(p, "group", a->groups);
-    if (more[0] || more[1]) rt_onnx_ints(p, "output_padding", sides, more + 2 - sides);
+    if (more[0] || more[1] || more[2]) rt_onnx_ints(p, "output_padding", sides, more + 3 - sides);
     rt_fo_set(e, n->out, RT_FO_FIRST, out);
 }
 
@@ -357,7 +358,12 @@ int rt_fo_takes_first(const rt_node *n)
     switch (n->op) {
     case RT_OP_CONV2D: case RT_OP_CONV1D: case RT_OP_BATCH_NORM: case RT_OP_MAX_POOL: case RT_OP_AVG_POOL:
     case RT_OP_GROUP_NORM: case RT_OP_LRN: case RT_OP_CONV_TRANSPOSE2D: case RT_OP_CONV_TRANSPOSE1D:
-    case RT_OP_RESIZE: case RT_OP_CONV_INT8: case RT_OP_CONV3D: case RT_OP_MAX_POOL3D: case RT_OP_AVG_POOL3D: return 1;
+    case RT_OP_RESIZE:
+    case RT_OP_CONV_INT8:
+    case RT_OP_CONV3D:
+    case RT_OP_CONV_TRANSPOSE3D:
+    case RT_OP_MAX_POOL3D:
+    case RT_OP_AVG_POOL3D: return 1;
     default: return 0;
     }
 }
@@ -412,6 +418,7 @@ rt_fo_put_fn *const rt_fo_put[RT_OP_COUNT] = {
     [RT_OP_REDUCE_LOG_SUM_EXP] = rt_fo_put_reduce,
     [RT_OP_CONV_TRANSPOSE2D] = put_conv_transpose,
     [RT_OP_CONV_TRANSPOSE1D] = put_conv_transpose,
+    [RT_OP_CONV_TRANSPOSE3D] = put_conv_transpose,
     [RT_OP_RESIZE] = rt_fo_put_resize,
     [RT_OP_LSTM] = rt_fo_put_recurrent,
     [RT_OP_GRU] = rt_fo_put_recurrent,

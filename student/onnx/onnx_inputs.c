@@ -1,6 +1,7 @@
 /* student/onnx/onnx_inputs.c - what stands for the inputs of an ONNX file: data sets, masks, constants; the shape and
  * layout of their rows; how rows are resized and normalised. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "student/onnx/onnx_binding.h"
@@ -290,20 +291,35 @@ static rt_status set_layout(const rt_onnx_importer *m, int i)
     return check_size(m, i);
 }
 
-/* Rows of the smallest constant table that an input, or a copy of it in another type, picks from; IDS at most. */
-static int ids_to_try(const rt_eval_graph *g, int value, int depth)
+/* Its elements are some of those of its first input, or of one of several. */
+static int only_moves(const rt_eval_node *n)
+{
+    static const char *const ops[] = {"Cast", "Concat", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice",
+                                      "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze"};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) if (!strcmp(n->op, ops[i])) return !*n->domain;
+    return 0;
+}
+
+/* Rows of the smallest constant table that an input, or a part of it in another type or place, picks from; IDS at
+ * most. Nodes come behind what they read. */
+static int ids_to_try(const rt_eval_graph *g, int value)
 {
     int64_t least = IDS;
-    for (const rt_eval_node *n = g->node; depth && n < g->node + g->nodes; n++) {
-        if (*n->domain || n->inputs < 1) continue;
-        if (n->in[0] == value && n->outputs && (!strcmp(n->op, "Cast") || !strcmp(n->op, "Identity"))) {
-            int behind = ids_to_try(g, n->out[0], depth - 1);
-            if (behind < least) least = behind;
+    char *is_ids = calloc((size_t)g->values, 1);
+    if (!is_ids) return IDS;
+    is_ids[value] = 1;
+    for (const rt_eval_node *n = g->node; n < g->node + g->nodes; n++) {
+        const int picks = !*n->domain && !strcmp(n->op, "Gather") && n->inputs > 1;
+        if (picks && n->in[1] >= 0 && is_ids[n->in[1]] && n->in[0] >= 0) {
+            const rt_array *table = g->known[n->in[0]];
+            if (table && table->rank && table->dim[0] > 0 && table->dim[0] < least) least = table->dim[0];
         }
-        if (strcmp(n->op, "Gather") || n->inputs < 2 || n->in[1] != value || n->in[0] < 0) continue;
-        const rt_array *table = g->known[n->in[0]];
-        if (table && table->rank && table->dim[0] > 0 && table->dim[0] < least) least = table->dim[0];
+        int moved = 0, reads = strcmp(n->op, "Concat") ? 1 : n->inputs;
+        if (!only_moves(n)) continue;
+        for (int i = 0; i < reads && i < n->inputs; i++) moved |= n->in[i] >= 0 && is_ids[n->in[i]];
+        for (int i = 0; i < n->outputs && moved; i++) if (n->out[i] >= 0) is_ids[n->out[i]] = 1;
     }
+    free(is_ids);
     return (int)least;
 }
 
@@ -319,7 +335,7 @@ rt_status rt_onnx_bind_inputs(rt_onnx_importer *m, cJSON *told)
         if (!told || !cJSON_GetObjectItemCaseSensitive(told, m->file->input[i].name)) guess_role(m, i);
         if (m->bound[i].role != RT_ONNX_DATA || !is_id_type(m->file->input[i].type)) continue;
         const cJSON *own = cJSON_GetObjectItemCaseSensitive(rt_onnx_own(m->own_inputs, m->file->input[i].name), "ids");
-        m->bound[i].ids = ids_to_try(m->g, m->g->input[i], 4);
+        m->bound[i].ids = ids_to_try(m->g, m->g->input[i]);
         if (cJSON_IsNumber(own) && own->valuedouble >= 1 && own->valuedouble < m->bound[i].ids)
             m->bound[i].ids = own->valueint;
         m->in[i].ids = 1;

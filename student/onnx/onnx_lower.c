@@ -391,6 +391,20 @@ static rt_status by_definition(rt_lowering *l, const rt_eval_node *n)
     return RT_OK;
 }
 
+/* Ids of an input go to tables, and through what moves nothing; all else that reads them does so by definition, which
+ * takes them as the integers that they are. */
+static int reads_ids(const rt_lowering *l, const rt_eval_node *n)
+{
+    static const char *const takes[] = {"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"};
+    int ids = 0;
+    for (int i = 0; i < n->inputs; i++) ids |= n->in[i] >= 0 && l->v[n->in[i]].layer && l->v[n->in[i]].ids;
+    if (!ids) return 0;
+    if (!*n->domain && !strcmp(n->op, "Gather")) return l->v[n->in[0]].layer != NULL;
+    for (size_t i = 0; i < sizeof takes / sizeof *takes; i++)
+        if (!*n->domain && !strcmp(n->op, takes[i])) return 0;
+    return 1;
+}
+
 static rt_status lower_nodes(rt_lowering *l)
 {
     complaints c = {.used = 0};
@@ -400,6 +414,7 @@ static rt_status lower_nodes(rt_lowering *l)
         rt_lower_fn *fn = function_of(n);
         l->bad = NULL;
         if (!fn) l->bad = "has no layer here";
+        else if (reads_ids(l, n)) l->bad = "reads ids as numbers";
         else RT_TRY(fn(l, n));
         const char *why = l->bad;
         if (why) RT_TRY(by_definition(l, n));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/window.h"
 #include "student/onnx/onnx_lower.h"
 
 static void set_number(cJSON *j, const char *key, double v) { cJSON_AddNumberToObject(j, key, v); }
@@ -145,7 +146,7 @@ static rt_status conv(rt_lowering *l, const rt_eval_node *n)
 static rt_status conv_transpose(rt_lowering *l, const rt_eval_node *n)
 {
     const rt_array *w = rt_lower_const(l, n, 1), *b = rt_lower_const(l, n, 2), *y = rt_lower_shape(l, n, 0);
-    int order[RT_ARRAY_RANK], groups = (int)rt_lower_int(n, "group", 1), more[2] = {0, 0};
+    int order[RT_ARRAY_RANK], groups = (int)rt_lower_int(n, "group", 1), more[3] = {0, 0, 0};
     const int64_t *list;
     rt_shape shape;
     window win;
@@ -154,14 +155,16 @@ static rt_status conv_transpose(rt_lowering *l, const rt_eval_node *n)
     RT_TRY(images(l, n, order, &shape, &from));
     if (l->bad) return RT_OK;
     if (w->rank != shape.rank + 1 || strcmp(rt_lower_string(n, "auto_pad", "NOTSET"), "NOTSET") ||
-        rt_lower_ints(n, "output_shape", &list) >= 0 || !window_of(l, n, w->dim + 2, &win) || win.sides > 2)
+        rt_lower_ints(n, "output_shape", &list) >= 0 || !window_of(l, n, w->dim + 2, &win))
         return rt_lower_no(l, "its window is beyond the limits of layers");
     if (rt_lower_ints(n, "output_padding", &list) == win.sides)
-        for (int i = 0; i < win.sides; i++) more[2 - win.sides + i] = (int)list[i];
-    cJSON *j = rt_lower_layer(l, win.sides == 2 ? "conv_transpose2d" : "conv_transpose1d", n->name, &from, 1);
+        for (int i = 0; i < win.sides; i++) more[3 - win.sides + i] = (int)list[i];
+    static const char *const layer[] = {NULL, "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"};
+    cJSON *j = rt_lower_layer(l, layer[win.sides], n->name, &from, 1);
     set_number(j, "out", (double)y->dim[1]);
     rt_lower_set_window(j, &win);
-    if (more[0] || more[1]) set_ints(j, "output_padding", more, 2);
+    if (more[1] || more[2]) set_ints(j, "output_padding", more + 1, 2);
+    if (more[0]) set_number(j, "depth_output_padding", more[0]);
     if (groups != 1) set_number(j, "groups", groups);
     if (!b) cJSON_AddBoolToObject(j, "bias", 0);
     size_t taps = taps_of(&win), in = (size_t)w->dim[0], out = (size_t)w->dim[1];
@@ -209,45 +212,84 @@ static int old_rounding(const rt_lowering *l, const rt_eval_node *n, const rt_ar
     return !(less && more);
 }
 
+/* How a node resizes, as layers are told it. */
+typedef struct { const char *place, *nearest, *mode; double cubic; int exclude; } resizing;
+
+/* A layer that resizes an image (H, W, C) to (h, w); scales that its sizes alone would not tell, or 0. */
+static const cJSON *resize_image(rt_lowering *l, const char *name, const char *from, const resizing *z, int h, int w,
+                                double scale_h, double scale_w)
+{
+    cJSON *j = rt_lower_layer(l, "resize", name, &from, 1);
+    set_ints(j, "size", (int[]){h, w}, 2);
+    if (!strcmp(z->mode, "linear") || !strcmp(z->mode, "bilinear")) cJSON_AddStringToObject(j, "mode", "linear");
+    else if (!strcmp(z->mode, "cubic")) cJSON_AddStringToObject(j, "mode", "cubic");
+    cJSON_AddStringToObject(j, "coordinates", z->place);
+    cJSON_AddStringToObject(j, "nearest", z->nearest);
+    if (scale_h > 0) set_number(j, "scale_h", scale_h);
+    if (scale_w > 0) set_number(j, "scale_w", scale_w);
+    if (!strcmp(z->mode, "cubic")) set_number(j, "cubic", z->cubic);
+    if (z->exclude) cJSON_AddBoolToObject(j, "exclude_outside", 1);
+    return j;
+}
+
+static const cJSON *seen_as(rt_lowering *l, const char *from, rt_shape shape)
+{
+    cJSON *j = rt_lower_layer(l, "reshape", "", &from, 1);
+    set_ints(j, "shape", shape.dim, shape.rank);
+    l->made++;
+    return j;
+}
+
+/* Each axis is resized by itself: of volumes (D, H, W, C) W as that of an image (D H, W, C), then D and H as those of
+ * (D, H, W C). */
+static const cJSON *resize_volume(rt_lowering *l, const rt_eval_node *n, const char *from, const resizing *z,
+                                  const rt_shape *in, const rt_shape *out, const double scale[3])
+{
+    const int *x = in->dim, *y = out->dim, c = x[3];
+    const cJSON *j = seen_as(l, from, (rt_shape){3, {x[0] * x[1], x[2], c}});
+    j = resize_image(l, n->name, rt_lower_name(j), z, x[0] * x[1], y[2], 0, scale[2]);
+    j = seen_as(l, rt_lower_name(j), (rt_shape){3, {x[0], x[1], y[2] * c}});
+    j = resize_image(l, n->name, rt_lower_name(j), z, y[0], y[1], scale[0], scale[1]);
+    return seen_as(l, rt_lower_name(j), *out);
+}
+
 static rt_status resize(rt_lowering *l, const rt_eval_node *n)
 {
-    static const char *const side[2] = {"scale_h", "scale_w"};
     rt_lowered_value *x = rt_lower_in(l, n, 0);
     const rt_array *y = rt_lower_shape(l, n, 0), *scales;
-    int order[RT_ARRAY_RANK], upsample = !strcmp(n->op, "Upsample"), old = upsample || n->version < 11, size[2];
-    const char *from, *mode = rt_lower_string(n, "mode", "nearest"),
-               *place = rt_lower_string(n, "coordinate_transformation_mode", old ? "asymmetric" : "half_pixel"),
-               *nearest = rt_lower_string(n, "nearest_mode", old ? "floor" : "round_prefer_floor");
-    rt_shape shape;
+    int order[RT_ARRAY_RANK], upsample = !strcmp(n->op, "Upsample"), old = upsample || n->version < 11;
+    resizing z = {.place = rt_lower_string(n, "coordinate_transformation_mode", old ? "asymmetric" : "half_pixel"),
+                  .nearest = rt_lower_string(n, "nearest_mode", old ? "floor" : "round_prefer_floor"),
+                  .mode = rt_lower_string(n, "mode", "nearest"), .cubic = rt_lower_float(n, "cubic_coeff_a", -0.75),
+                  .exclude = rt_lower_int(n, "exclude_outside", 0) != 0};
+    const char *from;
+    double scale[3] = {0, 0, 0};               /* of D, H and W */
+    rt_shape shape, to;
     if (!x) return rt_lower_no(l, "its size depends on data");
     RT_TRY(images(l, n, order, &shape, &from));
     if (l->bad) return RT_OK;
     if (y->dim[1] != x->dim[1] || y->dim[0] != 1) return rt_lower_no(l, "resizes channels");
-    if (shape.rank > 3) return rt_lower_no(l, "resizes volumes");
-    if (rt_lower_int(n, "antialias", 0) || !strcmp(place, "tf_crop_and_resize") ||
+    if (rt_lower_int(n, "antialias", 0) || !strcmp(z.place, "tf_crop_and_resize") ||
         strcmp(rt_lower_string(n, "keep_aspect_ratio_policy", "stretch"), "stretch"))
         return rt_lower_no(l, "antialiasing, cropping or a kept aspect ratio");
-    size[0] = shape.rank == 3 ? (int)y->dim[2] : 1;
-    size[1] = (int)y->dim[y->rank - 1];
     scales = rt_lower_const(l, n, old ? 1 : 2);
-    if (old && !old_rounding(l, n, scales, &nearest)) return rt_lower_no(l, "a size that shrinks and one that grows");
-    if (scales && !strcmp(place, "align_corners") && !is_whole(l, n, scales))
+    if (old && !old_rounding(l, n, scales, &z.nearest)) return rt_lower_no(l, "a size that shrinks and one that grows");
+    if (scales && !strcmp(z.place, "align_corners") && !is_whole(l, n, scales))
         return rt_lower_no(l, "aligned corners of a length that is no whole number");
-    cJSON *j = rt_lower_layer(l, "resize", n->name, &from, 1);
-    set_ints(j, "size", size, 2);
-    if (!strcmp(mode, "linear") || !strcmp(mode, "bilinear")) cJSON_AddStringToObject(j, "mode", "linear");
-    else if (!strcmp(mode, "cubic")) cJSON_AddStringToObject(j, "mode", "cubic");
-    cJSON_AddStringToObject(j, "coordinates", place);
-    cJSON_AddStringToObject(j, "nearest", nearest);
     const int64_t *axes;
     int named = rt_lower_ints(n, "axes", &axes);
-    for (size_t i = 0; scales && i < scales->count; i++) {  /* what sizes alone would not tell */
+    for (size_t i = 0; scales && i < scales->count; i++) {
         int64_t axis = named > (int)i ? axes[i] + (axes[i] < 0 ? x->rank : 0) : (int64_t)i;
-        if (axis >= 2) set_number(j, side[axis - x->rank + 2], rt_array_double(scales, i));
+        if (axis >= 2) scale[axis - x->rank + 3] = rt_array_double(scales, i);
     }
-    if (!strcmp(mode, "cubic")) set_number(j, "cubic", rt_lower_float(n, "cubic_coeff_a", -0.75));
-    if (rt_lower_int(n, "exclude_outside", 0)) cJSON_AddBoolToObject(j, "exclude_outside", 1);
-    rt_lower_give_images(l, n, j, order);
+    to = (rt_shape){.rank = shape.rank};
+    for (int i = 0; i < shape.rank; i++) to.dim[i] = (int)y->dim[order[i + 1]];
+    if (shape.rank == 4) rt_lower_give(l, n, 0, resize_volume(l, n, from, &z, &shape, &to, scale), &to, order);
+    else
+        rt_lower_give(l, n, 0,
+                      resize_image(l, n->name, from, &z, shape.rank == 3 ? to.dim[0] : 1, to.dim[to.rank - 2],
+                                   scale[1], scale[2]),
+                      &to, order);
     return RT_OK;
 }
 
@@ -421,6 +463,30 @@ static rt_status layer_norm(rt_lowering *l, const rt_eval_node *n)
 
 enum { POOL_TAPS = 256 };
 
+/* Along one axis: padding is smaller than the kernel, and every window has a tap inside. */
+static int pools_inside(const rt_array *x, const rt_array *y, int axis, int kernel, int stride, int dilation,
+                        const int pad[2])
+{
+    const int reach = (kernel - 1) * dilation + 1;
+    if (pad[0] >= reach || pad[1] >= reach || x->dim[axis] > INT32_MAX / 2) return 0;
+    for (int64_t o = 0; dilation > 1 && o < y->dim[axis]; o++) {
+        rt_taps s = rt_taps_inside((int)(o * stride) - pad[0], kernel, dilation, (int)x->dim[axis]);
+        if (s.from >= s.to) return 0;
+    }
+    return 1;
+}
+
+static int is_pool(const rt_lowering *l, const rt_eval_node *n, const window *w)
+{
+    const rt_array *x = l->row->value[n->in[0]], *y = rt_lower_shape(l, n, 0);
+    int at = 2, fits = 1;
+    if (w->sides == 3)
+        fits = pools_inside(x, y, at++, w->depth.kernel, w->depth.stride, w->depth.dilation, w->depth.pad);
+    for (int i = w->sides == 1; i < 2; i++)
+        fits &= pools_inside(x, y, at++, w->kernel[i], w->stride[i], w->dilation[i], w->pad + 2 * i);
+    return fits;
+}
+
 static rt_status pool(rt_lowering *l, const rt_eval_node *n)
 {
     int order[RT_ARRAY_RANK], max = !strcmp(n->op, "MaxPool");
@@ -433,7 +499,8 @@ static rt_status pool(rt_lowering *l, const rt_eval_node *n)
     if (n->outputs > 1 && n->out[1] >= 0) return rt_lower_no(l, "its indices are read");
     if (rt_lower_ints(n, "kernel_shape", &kernel) != shape.rank - 1 || !window_of(l, n, kernel, &w))
         return rt_lower_no(l, "its window is beyond the limits of layers");
-    if (taps_of(&w) > POOL_TAPS) return rt_lower_no(l, "its window is beyond the limits of layers");
+    if (taps_of(&w) > POOL_TAPS || !is_pool(l, n, &w))
+        return rt_lower_no(l, "its window is beyond the limits of layers");
     static const char *const layer[2][2] = {{"avg_pool", "avg_pool3d"}, {"max_pool", "max_pool3d"}};
     cJSON *j = rt_lower_layer(l, layer[max][w.sides == 3], n->name, &from, 1);
     rt_lower_set_window(j, &w);

@@ -47,4 +47,8 @@ rt_status rt_onnx_sort(rt_eval_graph *, rt_region *);
 rt_status rt_onnx_array(rt_array **, const Onnx__TensorProto *, rt_onnx_data *);
 /* The element type of ONNX's number; RT_DTYPE_COUNT: none of ours. *name: what ONNX calls it. */
 rt_dtype rt_onnx_element(int32_t, const char **name);
+
+/* onnx_row.c: the node of a body with values `to` of the graph around in place of its own; bodies inside of it capture
+ * those. */
+rt_status rt_onnx_move_node(rt_region *, rt_eval_node *, const int *to);
 #endif

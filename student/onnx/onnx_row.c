@@ -221,8 +221,7 @@ static rt_status copy_list(rt_region *r, const int **list, int n, const int *to)
     return RT_OK;
 }
 
-/* The node with the values of the graph around in place of its own; bodies inside of it capture those. */
-static rt_status move_node(rt_region *r, rt_eval_node *n, const int *to)
+rt_status rt_onnx_move_node(rt_region *r, rt_eval_node *n, const int *to)
 {
     rt_eval_attr *attr = rt_region_list(r, (size_t)n->attrs, sizeof *attr);
     RT_TRY(copy_list(r, &n->in, n->inputs, to));
@@ -268,7 +267,7 @@ static rt_status take_branch(const binder *b, int at, const rt_eval_graph *t)
     memcpy(node, g->node, (size_t)at * sizeof *node);
     for (int i = 0; i < t->nodes; i++) {
         node[at + i] = t->node[i];
-        RT_TRY(move_node(r, &node[at + i], to));
+        RT_TRY(rt_onnx_move_node(r, &node[at + i], to));
     }
     for (int i = 0; i < was.outputs; i++) {
         ends[2 * i] = to[t->output[i]];
@@ -480,6 +479,25 @@ static rt_status check_rows(const binder *b)
     return st;
 }
 
+/* What has been found of the graph holds of the loops' bodies, too. */
+static rt_status unroll_loops(binder *b)
+{
+    rt_onnx_row *row = b->row;
+    for (int round = 0, again = 1, decided = 1; again; round++) {
+        if (round > ROUNDS) return rt_fail(RT_INPUT, "has more than %d loops", ROUNDS);
+        RT_TRY(rt_onnx_unroll(row, &again));
+        if (again) decided = 0;
+        while (!decided) {
+            RT_TRY(trim(b));
+            RT_TRY(run_rows(b, row->region, 0, 1, &row->value));
+            RT_TRY(find_varying(b));
+            RT_TRY(decide(b, &decided));
+            decided = !decided;
+        }
+    }
+    return keep_constants(row);
+}
+
 static rt_status bind(binder *b)
 {
     const rt_onnx_file *f = b->file;
@@ -515,6 +533,7 @@ static rt_status bind(binder *b)
     if (!st) st = keep_constants(row);
     if (!st) st = check_fixed(b);
     if (!st) st = check_rows(b);
+    if (!st) st = unroll_loops(b);
     rt_region_free(b->second);
     b->second = NULL;
     if (st) rt_onnx_row_free(row);

@@ -48,6 +48,10 @@ void rt_onnx_row_free(rt_onnx_row *);
 /* onnx_batch.c: shapes that are written for so many rows become those of one; *changed: there were some. */
 rt_status rt_onnx_one_row(rt_onnx_row *, int64_t rows, int *changed);
 
+/* onnx_unroll.c: loops whose turns are known become their bodies; *changed: there were some. To be asked again for
+ * those inside of them, the row evaluated anew. */
+rt_status rt_onnx_unroll(rt_onnx_row *, int *changed);
+
 /* onnx_fuse.c: chains that spell a larger operator become it; how many. Nodes that nothing reads any more are dropped
  * by rt_onnx_row_trim. */
 rt_status rt_onnx_fuse(rt_onnx_row *, int *fused);

@@ -506,6 +506,27 @@ pool3d("max pool of volumes, depth strided beyond the kernel", "max", (8, 3, 4, 
 pool3d("avg pool of volumes", "avg", (4, 5, 6, 3), (2, 2, 3), (2, 1, 2))
 pool3d("avg pool of volumes, padded, ceil", "avg", (6, 5, 7, 4), 3, (2, 2, 3), (1, 0, 1), 1, True)
 pool3d("avg pool of volumes, padding counts, ceil", "avg", (6, 8, 5, 2), (3, 2, 3), (2, 3, 2), (1, 1, 1), 1, True, True)
+
+
+def conv_transpose3d(name, shape, out, kernel, stride=1, pad=0, more=0, dilation=1, groups=1, bias=True):
+    k, s, p, o, d = (triple(v) for v in (kernel, stride, pad, more, dilation))
+    layer = dict({"op": "conv_transpose3d", "out": out, "groups": groups, "bias": bias, "output_padding": o[1:],
+                  "depth_output_padding": o[0]}, **volume(k, s, d, (p[0], p[0], p[1], p[1], p[2], p[2])))
+    fields = {"weight": (*k, out // groups, shape[-1])}
+    if bias:
+        fields["bias"] = (out,)
+
+    def fn(x, f):
+        w = f["weight"].permute(4, 3, 0, 1, 2)
+        return ndhwc(F.conv_transpose3d(ncdhw(x[0]), w, f.get("bias"), s, p, o, groups, d))
+
+    case(name, [shape], layer, fields, fn)
+
+
+conv_transpose3d("conv transpose of volumes", (3, 4, 3, 5), 4, 2, 2)
+conv_transpose3d("conv transpose of volumes, padded, grouped", (4, 3, 4, 6), 4, 3, (2, 1, 2), (1, 0, 2), (1, 0, 1), 1, 2)
+conv_transpose3d("conv transpose of volumes, dilated, no bias", (3, 3, 2, 2), 17, (2, 3, 2), (3, 1, 2), (1, 1, 0), (2, 0, 0), (2, 2, 1), 1, False)
+conv_transpose3d("conv transpose of volumes, depthwise, gaps", (2, 3, 3, 5), 5, (1, 2, 3), (3, 2, 1), 0, 0, 1, 5, False)
 case("global mean of volumes", [(3, 2, 4, 5)], {"op": "global_avg_pool"}, {}, lambda x, f: x[0].mean((1, 2, 3)))
 
 # ---- the file ----

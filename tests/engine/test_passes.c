@@ -117,7 +117,7 @@ static rt_graph *random_graph(dice *d, int *reached)
     rt_graph *g = rt_graph_new();
     rt_shape_attr in = {.shape = {.rank = roll(d, 6) ? 1 + roll(d, 3) : 4}};
     int out;
-    for (int i = 0; i < in.shape.rank; i++) in.shape.dim[i] = 1 + roll(d, in.shape.rank == 4 ? 5 : 9);
+    for (int i = 0; i < in.shape.rank; i++) in.shape.dim[i] = 1 + roll(d, in.shape.rank == 4 ? 4 : 9);
     check_ok(rt_graph_add(g, RT_OP_INPUT, "x", NULL, 0, &in, NULL, &out));
     if (roll(d, 3) == 0) check_ok(rt_graph_add(g, RT_OP_INPUT, "second", NULL, 0, &in, NULL, &out));
     rt_shape_attr ids = {.shape = {1 + roll(d, 2), {1 + roll(d, 5), 1 + roll(d, 3)}}, .ids = 1};

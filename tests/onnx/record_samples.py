@@ -259,3 +259,51 @@ graph("small_table", [node("Cast", ["ids"], ["short"], to=6, name="narrow"), nod
 ids = rng.integers(0, 7, (ROWS, 5))
 s = onnxruntime.InferenceSession(f"{out}/small_table.onnx")
 record("small_table", ids, s.run(None, {"ids": ids})[0])
+
+# columns of one input that tables of other sizes are read by
+graph("columns", [node("Slice", ["ids", "zero", "one", "one"], ["a"], name="first"), node("Squeeze", ["a", "one"], ["b"], name="flat"),
+                  node("Gather", ["three", "b"], ["c"], name="small"), node("Gather", ["ids", "four"], ["d"], axis=1, name="last"),
+                  node("Gather", ["nine", "d"], ["e"], name="large"), node("Concat", ["c", "e"], ["f"], axis=1, name="both"),
+                  node("MatMul", ["f", "w"], ["y"], name="dense")],
+      [I("ids")], [Y], [constant("zero", np.array([0])), constant("one", np.array([1])), constant("four", np.int64(4)),
+                        constant("three", numbers(3, 2)), constant("nine", numbers(9, 4)), W])
+ids = rng.integers(0, 3, (ROWS, 5))
+ids[:, 4] = rng.integers(0, 9, ROWS)
+s = onnxruntime.InferenceSession(f"{out}/columns.onnx")
+record("columns", ids, s.run(None, {"ids": ids})[0])
+
+# a loop of as many turns as a constant says, and a scan over the rows, as skl2onnx writes distances; over their columns backwards
+F, N, L = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
+turn = helper.make_graph([node("MatMul", ["v_in", "square"], ["m"], name="product"), node("Cast", ["i"], ["fi"], to=F, name="number"),
+                          node("Add", ["m", "fi"], ["n"], name="sum"), node("Tanh", ["n"], ["v_out"], name="tanh"),
+                          node("ReduceSum", ["v_out", "side"], ["p"], keepdims=1, name="over"), node("Identity", ["go_in"], ["go"], name="on")],
+                         "turn", [value("i", t=N), value("go_in", t=L), value("v_in", "n", 6)],
+                         [value("go", t=L), value("v_out", "n", 6), value("p", "n", 1)])
+away = helper.make_graph([node("Sub", ["points", "row"], ["o"], name="off"), node("ReduceSumSquare", ["o"], ["far"], axes=[1], keepdims=0, name="far"),
+                          node("Identity", ["points"], ["points_out"], name="same")],
+                         "away", [value("points", 4, 6), value("row", 6)], [value("points_out", 4, 6), value("far", 4)])
+column = helper.make_graph([node("Add", ["s", "c"], ["t"], name="add"), node("Relu", ["t"], ["r"], name="relu"), node("Neg", ["r"], ["less"], name="neg")],
+                           "column", [value("s", "n"), value("c", "n")], [value("r", "n"), value("less", "n")])
+graph("loops", [node("Loop", ["three", "", "x"], ["v", "piled"], body=turn, name="loop"),
+                node("Scan", ["known", "v"], ["k", "d"], body=away, num_scan_inputs=1, name="scan"),
+                node("ReduceSum", ["v", "side"], ["first"], keepdims=0, name="start"),
+                node("Scan", ["first", "v"], ["last", "c"], body=column, num_scan_inputs=1, scan_input_axes=[1], scan_input_directions=[1],
+                     scan_output_axes=[1], scan_output_directions=[1], name="columns"),
+                node("Transpose", ["piled"], ["q"], perm=[1, 0, 2], name="turn"), node("Flatten", ["q"], ["f"], name="flat"),
+                node("Unsqueeze", ["last", "side"], ["u"], name="wide"),
+                node("Concat", ["d", "c", "f", "u"], ["all"], axis=1, name="all"), node("MatMul", ["all", "wide_w"], ["y"], name="dense")],
+      [X], [Y], [constant("three", np.int64(3)), constant("side", np.array([1])), constant("square", numbers(6, 6, scale=0.4)),
+                 constant("known", numbers(4, 6)), constant("wide_w", numbers(14, 3))], x=numbers(ROWS, 6))
+
+
+class Volumes(Seeded):
+    def build(self):
+        self.net = nn.Sequential(nn.Conv3d(2, 4, 3, padding=1), nn.ReLU(), nn.MaxPool3d(2, ceil_mode=True), nn.Conv3d(4, 6, (1, 2, 2), groups=2, dilation=(1, 1, 2)),
+                                 nn.ConvTranspose3d(6, 3, 2, 2), nn.Upsample(scale_factor=(2, 1, 1.5), mode="trilinear"), nn.AvgPool3d((2, 1, 3), 2, count_include_pad=False))
+        self.out = nn.Linear(18, 3)
+
+    def forward(self, x):
+        return self.out(self.net(x).flatten(1)[:, :18])
+
+
+export("volumes", Volumes(), numbers(ROWS, 2, 4, 5, 7))

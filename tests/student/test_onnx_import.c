@@ -141,7 +141,8 @@ static void check_answers(rt_model *m, const char *name)
 
 static const char *const models[] = {"cnn",           "activations", "attention", "lstm",      "batch_of_one",
                                      "probabilities", "decided",     "unsorted",  "functions", "einsum",
-                                     "external",      "ids",         "reshaped",  "small_table"};
+                                     "external",      "ids",         "reshaped",  "small_table",
+                                     "columns",       "loops",       "volumes"};
 enum { MODELS = sizeof models / sizeof models[0] };
 
 static void recorded_answers(void **state)
@@ -216,7 +217,16 @@ static void layers(void **state)
                 {"functions", "leaky_relu", 2},
                 {"einsum", "call", 2},
                 {"einsum", "dense", 1},
-                {"ids", "embedding", 1}};
+                {"ids", "embedding", 1},
+                {"columns", "call", 4},
+                {"loops", "call", 0},
+                {"loops", "dense", 4},
+                {"volumes", "conv3d", 2},
+                {"volumes", "max_pool3d", 1},
+                {"volumes", "avg_pool3d", 1},
+                {"volumes", "conv_transpose3d", 1},
+                {"volumes", "resize", 2},
+                {"volumes", "call", 0}};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
         rt_model *m = import(want[i].model);
         int n = has_layer(m, want[i].op);
