@@ -125,10 +125,14 @@ static rt_pooling run_of(const geometry *g, int oy, int ox, window *w)
 {
     *w = window_of(g, oy, ox);
     int n = 1;
-    for (; ox + n < g->ow; n++) {
-        window next = window_of(g, oy, ox + n);
-        if (next.s0 != w->s0 || next.s1 != w->s1) break;
-    }
+    if (w->s0 == 0 && w->s1 == g->kw) {                    /* up to the last whose taps are all inside */
+        int last = (g->w - 1 - (g->kw - 1) * g->dw + g->pl) / g->sw;
+        n = (last < g->ow ? last : g->ow - 1) - ox + 1;
+    } else
+        for (; ox + n < g->ow; n++) {
+            window next = window_of(g, oy, ox + n);
+            if (next.s0 != w->s0 || next.s1 != w->s1) break;
+        }
     return (rt_pooling){.x_px = (ptrdiff_t)g->sw * g->c, .x_row = (ptrdiff_t)g->dh * g->w * g->c,
                          .x_tap = (ptrdiff_t)g->dw * g->c, .px = n,
                          .c = g->c, .r0 = w->r0, .r1 = w->r1, .s0 = w->s0, .s1 = w->s1, .kw = g->kw};
