@@ -28,10 +28,10 @@ done | sort -n > folds
 cut -d' ' -f1 folds > rows
 seq 0 1499 | cmp -s - rows || fail "the folds are no partition"
 # Of each class, and of all, every fold has the same number of rows, but for one; and they are drawn, not dealt in order.
-awk -F, '{ print $NF }' noisy.csv | paste -d' ' folds - | awk '{ n[$3 " " $2]++; all["all " $2]++; c[$3]; run += $2 == last; last = $2 }
+awk -F, '{ print $NF }' noisy.csv | paste -d' ' folds - | awk '{ n[$3 " " $2]++; all["all " $2]++; c[$3]; run += $2 == last; last = $2; next_of += $2 == of[$3]; of[$3] = $2 }
     END { c["all"]; for (f = 0; f < 3; f++) n["all " f] = all["all " f]
           for (k in c) for (f = 0; f < 3; f++) for (g = 0; g < 3; g++) if (n[k " " f] - n[k " " g] > 1) bad++
-          exit bad > 0 || length(c) != 4 || run < 300 || run > 700 }' || fail "the folds are not drawn class by class: $(cut -d' ' -f2 folds | sort | uniq -c)"
+          exit bad > 0 || length(c) != 4 || run < 300 || run > 700 || next_of < 300 || next_of > 700 }' || fail "the folds are not drawn class by class: $(cut -d' ' -f2 folds | sort | uniq -c)"
 expect 0 "" "$retort" clean fold0.h5 fold1.h5 fold2.h5 --data noisy.h5 --out b.csv --mask b.h5
 cmp -s a.csv b.csv && cmp -s a.h5 b.h5 || fail "the folds' answers by themselves give other rows"
 expect 0 "" "$retort" clean fold2.h5 fold0.h5 fold1.h5 --data noisy.h5 --out c.csv block=7

@@ -90,17 +90,10 @@ static void check_verdict(const cJSON *r, const char *check, const char *want)
 }
 
 static double effect(const cJSON *r, const char *check)
-{
-    return number(get(named(get(r, "checks"), check), "effects")->child, "value");
-}
+{ return number(get(named(get(r, "checks"), check), "effects")->child, "value"); }
 
 /* Rows of a normal distribution, of which a and b go together, one column is skewed, one has few values. */
-typedef struct {
-    int n;
-    float *x;
-    int32_t *y;
-    char *town;
-} rows;
+typedef struct { int n; float *x; int32_t *y; char *town; } rows;
 
 static rows make_rows(int n, uint32_t stream)
 {
@@ -121,9 +114,7 @@ static rows make_rows(int n, uint32_t stream)
 }
 
 static void save(const char *path, const rows *r)
-{
-    write_table(path, r->x, r->y, r->town, r->n, columns, "[\"ox\", \"cat\", \"dog\"]");
-}
+{ write_table(path, r->x, r->y, r->town, r->n, columns, "[\"ox\", \"cat\", \"dog\"]"); }
 
 static void drop(rows *r)
 {
@@ -159,7 +150,7 @@ static void false_alarms(void **state)
         drop(&b);
     }
     print_message("%d of %d pairs without drift say drift\n", drifts, PAIRS);
-    check_close("expected", expected, 2.0 / 201, 1e-12, 0); /* above the 199th of 200 */
+    check_close("expected", expected, 2.0 / 201, 1e-12, 0);     /* above the 199th of 200 */
     check_close("rows unlike any, of all pairs", unlike, expected, 0.0015, 0);
     if (drifts > PAIRS / 20) fail_msg("%d of %d pairs without drift say drift", drifts, PAIRS);
 }
@@ -180,20 +171,20 @@ static void planted(void **state)
     check_close("unlike", number(get(r, "unlike"), "share"), 0.01, 0.006, 0);
     cJSON_Delete(r);
 
-    for (int i = 0; i < N; i++) b.x[i * D] += 0.5f; /* half a deviation */
+    for (int i = 0; i < N; i++) b.x[i * D] += 0.5f;             /* half a deviation */
     save("b.h5", &b);
     r = look("", RT_GATE);
     check_verdict(r, "distribution a", "drift");
     check_verdict(r, "distribution b", "none");
     check_close("PSI of half a deviation", effect(r, "distribution a"), 0.25, 0.05, 0);
     const cJSON *ks = get(named(get(r, "checks"), "distribution a"), "effects")->child->next;
-    check_close("KS of half a deviation", number(ks, "value"), 0.197, 0.02, 0); /* 2 Phi(1/4) - 1 */
+    check_close("KS of half a deviation", number(ks, "value"), 0.197, 0.02, 0);    /* 2 Phi(1/4) - 1 */
     const cJSON *c = named(get(r, "columns"), "a");
     check_close("mean", number(get(c, "data"), "mean") - number(get(c, "reference"), "mean"), 0.5, 0.06, 0);
     cJSON_Delete(r);
     for (int i = 0; i < N; i++) b.x[i * D] -= 0.5f;
 
-    for (int i = 0; i < N; i++) b.x[i * D] *= 2; /* the spread alone */
+    for (int i = 0; i < N; i++) b.x[i * D] *= 2;                /* the spread alone */
     save("b.h5", &b);
     r = look("", RT_GATE);
     check_verdict(r, "distribution a", "drift");
@@ -201,7 +192,7 @@ static void planted(void **state)
     cJSON_Delete(r);
     for (int i = 0; i < N; i++) b.x[i * D] *= 0.5f;
 
-    for (int i = 0; i < N; i++) b.x[i * D + 1] = -b.x[i * D + 1]; /* correlation alone: no column tells */
+    for (int i = 0; i < N; i++) b.x[i * D + 1] = -b.x[i * D + 1];      /* correlation alone: no column tells */
     save("b.h5", &b);
     r = look("", RT_GATE);
     check_verdict(r, "features", "drift");
@@ -210,7 +201,7 @@ static void planted(void **state)
     cJSON_Delete(r);
     for (int i = 0; i < N; i++) b.x[i * D + 1] = -b.x[i * D + 1];
 
-    for (int i = 0; i < N; i += 8) b.x[i * D + 2] = NAN; /* an eighth is missing */
+    for (int i = 0; i < N; i += 8) b.x[i * D + 2] = NAN;        /* an eighth is missing */
     save("b.h5", &b);
     r = look("", RT_GATE);
     check_verdict(r, "missing c", "drift");
@@ -219,7 +210,7 @@ static void planted(void **state)
     cJSON_Delete(r);
     for (int i = 0; i < N; i += 8) b.x[i * D + 2] = 1;
 
-    for (int i = 0; i < N; i += 10) b.x[i * D + 3] = 9; /* a category that is new */
+    for (int i = 0; i < N; i += 10) b.x[i * D + 3] = 9;         /* a category that is new */
     save("b.h5", &b);
     r = look("", RT_GATE);
     check_verdict(r, "unseen d", "drift");
@@ -230,13 +221,13 @@ static void planted(void **state)
     cJSON_Delete(r);
     for (int i = 0; i < N; i += 10) b.x[i * D + 3] = (float)(i / 10 % 6);
 
-    for (int i = 0; i < N; i += 4) b.y[i] = 2; /* a class becomes frequent */
+    for (int i = 0; i < N; i += 4) b.y[i] = 2;                  /* a class becomes frequent */
     save("b.h5", &b);
     r = look("", RT_GATE);
     check_verdict(r, "distribution y", "drift");
     check_verdict(r, "unseen y", "none");
     cJSON_Delete(r);
-    for (int i = 0; i < N; i += 4) b.y[i] = -1; /* or has no label */
+    for (int i = 0; i < N; i += 4) b.y[i] = -1;                 /* or has no label */
     save("b.h5", &b);
     r = look("", RT_GATE);
     check_verdict(r, "missing y", "drift");
@@ -325,7 +316,7 @@ static void odd_data(void **state)
     set_all(&b, 0, 0.5f);
     save("a.h5", &a);
     save("b.h5", &b);
-    r = look("", RT_UNDECIDED); /* 400 rows are few */
+    r = look("", RT_UNDECIDED);                                 /* 400 rows are few */
     assert_true(effect(r, "distribution a") == 0);
     cJSON_Delete(r);
     set_all(&b, 0, 0.25f);
@@ -388,13 +379,13 @@ static void told(void **state)
     check_close("missing", number(m, "missing"), 591, 0, 0);
     check_close("infinite", number(m, "infinite"), 1, 0, 0);
     check_close("mean", number(m, "mean"), 5, 1e-12, 0);
-    check_close("deviation", number(m, "deviation"), 2.1380899352993950, 1e-12, 0); /* sqrt(32 / 7) */
+    check_close("deviation", number(m, "deviation"), 2.1380899352993950, 1e-12, 0);       /* sqrt(32 / 7) */
     check_close("least", number(m, "least"), 2, 0, 0);
     check_close("rows of the reference", number(check, "rows_reference"), 600, 0, 0);
     check_close("rows of the data", number(check, "rows_data"), 700, 0, 0);
     const cJSON *unseen = get(named(get(r, "columns"), "town"), "unseen");
     assert_int_equal(cJSON_GetArraySize(unseen), 2);
-    assert_string_equal(cJSON_GetStringValue(get(unseen->child, "value")), "Linz"); /* the most frequent first */
+    assert_string_equal(cJSON_GetStringValue(get(unseen->child, "value")), "Linz");    /* the most frequent first */
     check_close("rows of Linz", number(unseen->child, "rows"), 40, 0, 0);
     check_close("rows of Graz", number(unseen->child->next, "rows"), 5, 0, 0);
     cJSON_Delete(r);
@@ -406,11 +397,7 @@ static void told(void **state)
 static void both_are_needed(void **state)
 {
     (void)state;
-    static const struct {
-        int n;
-        float shift;
-        const char *verdict;
-    } of[] = {
+    static const struct { int n; float shift; const char *verdict; } of[] = {
         {60, 0.3f, "undecided"}, {60, 0, "undecided"}, {8000, 0.1f, "none"}, {8000, 0.5f, "drift"}, {600, 3, "drift"}};
     for (size_t k = 0; k < sizeof of / sizeof of[0]; k++) {
         rows a = make_rows(of[k].n, 1), b = make_rows(of[k].n, 2);
@@ -467,7 +454,7 @@ static void images(void **state)
         for (int c = 1; c < W - 1; c++) {
             double l = 0;
             for (int k = 0; k < C; k++)
-#define AT(r, c) (double)x[0][((r)*W + (c)) * C + k]
+#define AT(r, c) (double)x[0][((r) * W + (c)) * C + k]
                 l += (AT(r - 1, c) + AT(r + 1, c) + AT(r, c - 1) + AT(r, c + 1) - 4 * AT(r, c)) / C;
             edge += l;
             edge2 += l * l;
@@ -504,9 +491,8 @@ static void tokens(void **state)
                     rt_random4(w, 9, RT_RNG_TEST, (uint32_t)s, 1, (uint32_t)i, (uint32_t)k);
                     id[i * T + k] = k == 0 ? 1 : s && kind == 2 && w[1] % 4 == 0 ? 77 : 1 + (int)(w[0] % 50);
                     size_t at = strlen(text + i * 72);
-                    if (at < 66)
-                        snprintf(text + i * 72 + at, 72 - at, "%s%c%s", at ? " " : "", 'a' + id[i * T + k] % 20,
-                                 id[i * T + k] == 77 ? "new" : "");
+                    if (at < 66) snprintf(text + i * 72 + at, 72 - at, "%s%c%s", at ? " " : "",
+                                          'a' + id[i * T + k] % 20, id[i * T + k] == 77 ? "new" : "");
                 }
             }
             rt_h5_item item[] = {{.name = "x", .type = RT_I32, .element = 4, .rank = 2, .dim = {N, T}, .data = id},
