@@ -133,8 +133,8 @@ template <int V> __global__ void __launch_bounds__(THREADS) k_batch_moments(rt_c
     g.partial[partial_at(g, col, 1) + (size_t)p.run] = q;
 }
 
-/* Sums of dz and of dz (x - MEAN). */
-template <int V>
+/* Sums of dz and of dz (x - MEAN), where dz is dy in which the activation lets through; with JOIN that is of `out`. */
+template <int V, bool JOIN>
 __global__ void __launch_bounds__(THREADS) k_batch_sums(rt_channels g, rt_batch_norm bn, const float *x,
                                                         const float *dy)
 {
@@ -151,15 +151,16 @@ __global__ void __launch_bounds__(THREADS) k_batch_sums(rt_channels g, rt_batch_
         shift = rt_load<V>(c + RT_BN_SHIFT * n);
     }
     for (size_t row = p.row; row < p.end; row += U * p.step) {
-        rt_pack<V> in[U], dz[U];
+        rt_pack<V> in[U], dz[U], out[U];
         fetch<U, V>(in, x, g, p, row);
         fetch<U, V>(dz, dy, g, p, row);
+        if (JOIN) fetch<U, V>(out, bn.out, g, p, row);
         RT_UNROLL
         for (int v = 0; v < V; v++) {
             float s1 = 0, s2 = 0;
             RT_UNROLL
             for (int u = 0; u < U; u++) {
-                float d = in[u].v[v] - mean.v[v], z = fmaf(d, scale.v[v], shift.v[v]);
+                float d = in[u].v[v] - mean.v[v], z = JOIN ? out[u].v[v] : fmaf(d, scale.v[v], shift.v[v]);
                 bool there = row + (size_t)u * p.step < p.end;
                 float g1 = there && lets_through(z, bn.act) ? dz[u].v[v] : 0.0f;
                 s1 += g1;
@@ -196,45 +197,60 @@ __global__ void __launch_bounds__(THREADS) k_batch_sums(rt_channels g, rt_batch_
 
 /* ---- the second launch ---- */
 
-/* What a lane takes of both sums of a column: four parts, 0 where there is none, and how many rows each has. */
+/* What a lane takes of both sums of a column: four parts, 0 where there is none, and how many rows each has. Reads are
+ * asked for before the block's rows are, which would keep them waiting. */
 struct column_parts {
-    float a[4], b[4], rows[4];
-    __device__ __forceinline__ column_parts(const rt_channels &g, int col, int lane)
+    rt_pack<4> a, b;
+    float rows[4];
+    __device__ __forceinline__ void ask(const rt_channels &g, int col, int lane)
     {
-        rt_pack<4> one = {}, two = {};
-        if (4 * lane < g.parts) {
-            one = rt_load<4>(g.partial + partial_at(g, col, 0) + 4 * lane);
-            two = rt_load<4>(g.partial + partial_at(g, col, 1) + 4 * lane);
-        }
+        int at = 4 * lane < g.parts ? 4 * lane : 0;
+        a = rt_load<4>(g.partial + partial_at(g, col, 0) + at);
+        b = rt_load<4>(g.partial + partial_at(g, col, 1) + at);
+    }
+    __device__ __forceinline__ void get(const rt_channels &g, int lane)
+    {
         RT_UNROLL
         for (int k = 0; k < 4; k++) {
             int part = 4 * lane + k;
             bool there = part < g.parts;
-            a[k] = there ? one.v[k] : 0.0f;
-            b[k] = there ? two.v[k] : 0.0f;
+            a.v[k] = there ? a.v[k] : 0.0f;
+            b.v[k] = there ? b.v[k] : 0.0f;
             rows[k] = !there ? 0.0f
                              : (float)(part + 1 < g.parts ? g.per : g.rows - (size_t)(g.parts - 1) * g.per);
         }
     }
 };
 
+struct moments_asked {
+    column_parts p;
+    float first, gamma, beta;
+    __device__ __forceinline__ void ask(const rt_channels &g, const rt_batch_norm &bn, const float *x, int col,
+                                        int lane)
+    {
+        p.ask(g, col, lane);
+        first = x[col], gamma = bn.gamma[col], beta = bn.beta[col];
+    }
+};
+
 /* By a warp: coefficients of a column from its moments; `keeps`: and writes them and running statistics. */
-RT_DEVICE void finish_moments(const rt_channels &g, const rt_batch_norm &bn, const float *x, int col, int lane,
+RT_DEVICE void finish_moments(const rt_channels &g, const rt_batch_norm &bn, moments_asked &m, int col, int lane,
                               bool keeps, float (&to)[3][COLUMNS], int at)
 {
-    float first = x[col], gamma = bn.gamma[col], beta = bn.beta[col], count = (float)g.rows, s = 0, q = 0, high, low;
-    column_parts p(g, col, lane);
-    float a0 = __shfl_sync(~0u, p.a[0], 0);           /* about the first part's mean, from which others differ little */
+    column_parts &p = m.p;
+    p.get(g, lane);
+    float count = (float)g.rows, s = 0, q = 0, high, low;
+    float a0 = __shfl_sync(~0u, p.a.v[0], 0);         /* about the first part's mean: others differ by little */
     RT_UNROLL
-    for (int k = 0; k < 4; k++) s = fmaf(p.rows[k], p.a[k] = p.rows[k] > 0 ? p.a[k] - a0 : 0.0f, s);
+    for (int k = 0; k < 4; k++) s = fmaf(p.rows[k], p.a.v[k] = p.rows[k] > 0 ? p.a.v[k] - a0 : 0.0f, s);
     float d = warp_sum(s) / count;
     RT_UNROLL
-    for (int k = 0; k < 4; k++) q += fmaf(p.rows[k] * (p.a[k] - d), p.a[k] - d, p.b[k]);
-    float var = warp_sum(q) / count, spread = var + bn.eps, rstd = 1.0f / sqrtf(spread), scale = gamma * rstd;
+    for (int k = 0; k < 4; k++) q += fmaf(p.rows[k] * (p.a.v[k] - d), p.a.v[k] - d, p.b.v[k]);
+    float var = warp_sum(q) / count, spread = var + bn.eps, rstd = 1.0f / sqrtf(spread), scale = m.gamma * rstd;
     if (lane) return;
-    two_floats(&high, &low, first, a0);
+    two_floats(&high, &low, m.first, a0);
     two_floats(&high, &low, high, low + d);
-    float shift = fmaf(-low, scale, beta);
+    float shift = fmaf(-low, scale, m.beta);
     to[0][at] = high, to[1][at] = scale, to[2][at] = shift;
     if (!keeps) return;
     float *c = bn.coefficient + col;
@@ -247,18 +263,21 @@ RT_DEVICE void finish_moments(const rt_channels &g, const rt_batch_norm &bn, con
     *v += bn.momentum * ((g.rows > 1 ? var * (count / (float)(g.rows - 1)) : var) - *v);
 }
 
-/* y = act((x - mean) scale + shift) */
-template <int V>
+/* y = act((x - mean) scale + shift), or with JOIN act(... + other) */
+template <int V, bool JOIN>
 __global__ void __launch_bounds__(THREADS, 2) k_batch_apply(rt_channels g, rt_batch_norm bn, float *y, const float *x)
 {
-    enum { U = 4 };
+    enum { U = JOIN ? 2 : 4 };
     RT_SHARED_2D(float, co, 3, COLUMNS);
     channel_place<V> p(g, g.blocks, g.each);
-    int warp = (int)threadIdx.x / 32, col = p.tile * g.wide + warp;
-    rt_pack<V> in[U], mean, scale, shift;
+    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, col = p.tile * g.wide + warp;
+    bool on = warp < g.wide && col < g.n;
+    rt_pack<V> in[U], other[U], mean, scale, shift;
+    moments_asked m;
+    if (on) m.ask(g, bn, x, col, lane);
     fetch<U, V>(in, x, g, p, p.row);                  /* on their way while parts are added */
-    if (warp < g.wide && col < g.n)
-        finish_moments(g, bn, x, col, (int)threadIdx.x % 32, p.run == 0, co, warp);
+    if (JOIN) fetch<U, V>(other, bn.other, g, p, p.row);
+    if (on) finish_moments(g, bn, m, col, lane, p.run == 0, co, warp);
     __syncthreads();
     if (p.row >= p.end) return;
     mean = rt_load<V>(&co[0][p.in_tile]), scale = rt_load<V>(&co[1][p.in_tile]), shift = rt_load<V>(&co[2][p.in_tile]);
@@ -268,27 +287,41 @@ __global__ void __launch_bounds__(THREADS, 2) k_batch_apply(rt_channels g, rt_ba
             size_t r = row + (size_t)u * p.step;
             if (r >= p.end) break;
             RT_UNROLL
-            for (int v = 0; v < V; v++)
-                in[u].v[v] = activated(fmaf(in[u].v[v] - mean.v[v], scale.v[v], shift.v[v]), bn.act);
+            for (int v = 0; v < V; v++) {
+                float z = fmaf(in[u].v[v] - mean.v[v], scale.v[v], shift.v[v]);
+                in[u].v[v] = activated(JOIN ? z + other[u].v[v] : z, bn.act);
+            }
             rt_store<V>(y + r * (size_t)g.n + (size_t)p.col, in[u]);
         }
         if ((row += U * p.step) >= p.end) return;
         fetch<U, V>(in, x, g, p, row);
+        if (JOIN) fetch<U, V>(other, bn.other, g, p, row);
     }
 }
 
 RT_DEVICE void put(float *to, float v, int add) { *to = add ? *to + v : v; }
 
+struct sums_asked {
+    column_parts p;
+    float c[RT_BN_COEFFICIENTS];
+    __device__ __forceinline__ void ask(const rt_channels &g, const rt_batch_norm &bn, int col, int lane)
+    {
+        p.ask(g, col, lane);
+        RT_UNROLL
+        for (int i = 0; i < RT_BN_COEFFICIENTS; i++) c[i] = bn.coefficient[(size_t)i * (size_t)g.n + (size_t)col];
+    }
+};
+
 /* By a warp: what k_batch_back takes of a column; `keeps`: and writes gradients of gamma and beta. */
-RT_DEVICE void finish_sums(const rt_channels &g, const rt_batch_norm &bn, int col, int lane, bool keeps,
+RT_DEVICE void finish_sums(const rt_channels &g, const rt_batch_norm &bn, sums_asked &m, int col, int lane, bool keeps,
                            float (&to)[5][COLUMNS], int at)
 {
-    const float *c = bn.coefficient + col;
-    size_t n = (size_t)g.n;
-    float mean = c[RT_BN_MEAN * n], low = c[RT_BN_LOW * n], spread = c[RT_BN_SPREAD * n], rstd = c[RT_BN_RSTD * n],
-          scale = c[RT_BN_SCALE * n], shift = c[RT_BN_SHIFT * n], count = (float)g.rows;
-    column_parts p(g, col, lane);
-    float s1 = warp_sum((p.a[0] + p.a[1]) + (p.a[2] + p.a[3])), s2 = warp_sum((p.b[0] + p.b[1]) + (p.b[2] + p.b[3]));
+    m.p.get(g, lane);
+    const rt_pack<4> &a = m.p.a, &b4 = m.p.b;
+    float mean = m.c[RT_BN_MEAN], low = m.c[RT_BN_LOW], spread = m.c[RT_BN_SPREAD], rstd = m.c[RT_BN_RSTD],
+          scale = m.c[RT_BN_SCALE], shift = m.c[RT_BN_SHIFT], count = (float)g.rows;
+    float s1 = warp_sum((a.v[0] + a.v[1]) + (a.v[2] + a.v[3])),
+          s2 = warp_sum((b4.v[0] + b4.v[1]) + (b4.v[2] + b4.v[3]));
     if (lane) return;
     s2 = fmaf(-low, s1, s2);
     float b = s2 / (spread * count);
@@ -299,20 +332,24 @@ RT_DEVICE void finish_sums(const rt_channels &g, const rt_batch_norm &bn, int co
     if (bn.dbeta) put(bn.dbeta + col, s1, bn.add_beta);
 }
 
-/* dx = scale (dz - rest - b (x - mean)), where dz is dy in which the activation lets through. */
-template <int V>
+/* dx = scale (dz - rest - b (x - mean)); with JOIN the gradient of `other` is dz. */
+template <int V, bool JOIN>
 __global__ void __launch_bounds__(THREADS, 2) k_batch_back(rt_channels g, rt_batch_norm bn, float *dx, int add,
                                                            const float *x, const float *dy)
 {
     enum { U = 2 };
     RT_SHARED_2D(float, co, 5, COLUMNS);
     channel_place<V> p(g, g.blocks, g.each);
-    int warp = (int)threadIdx.x / 32, col = p.tile * g.wide + warp;
-    rt_pack<V> in[U], dz[U], k[5];
-    if (!dx) p.row = p.end;
+    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, col = p.tile * g.wide + warp;
+    bool on = warp < g.wide && col < g.n;
+    rt_pack<V> in[U], dz[U], out[U], k[5];
+    sums_asked m;
+    if (on) m.ask(g, bn, col, lane);
+    if (!dx && !bn.dother) p.row = p.end;
     fetch<U, V>(in, x, g, p, p.row);
     fetch<U, V>(dz, dy, g, p, p.row);
-    if (warp < g.wide && col < g.n) finish_sums(g, bn, col, (int)threadIdx.x % 32, p.run == 0, co, warp);
+    if (JOIN) fetch<U, V>(out, bn.out, g, p, p.row);
+    if (on) finish_sums(g, bn, m, col, lane, p.run == 0, co, warp);
     __syncthreads();
     if (p.row >= p.end) return;
     RT_UNROLL
@@ -324,15 +361,18 @@ __global__ void __launch_bounds__(THREADS, 2) k_batch_back(rt_channels g, rt_bat
             if (r >= p.end) break;
             RT_UNROLL
             for (int v = 0; v < V; v++) {
-                float far = in[u].v[v] - k[0].v[v];
-                float g1 = lets_through(fmaf(far, k[1].v[v], k[2].v[v]), bn.act) ? dz[u].v[v] : 0.0f;
-                in[u].v[v] = k[1].v[v] * fmaf(-k[3].v[v], far, g1 - k[4].v[v]);
+                float far = in[u].v[v] - k[0].v[v], z = JOIN ? out[u].v[v] : fmaf(far, k[1].v[v], k[2].v[v]);
+                dz[u].v[v] = lets_through(z, bn.act) ? dz[u].v[v] : 0.0f;
+                in[u].v[v] = k[1].v[v] * fmaf(-k[3].v[v], far, dz[u].v[v] - k[4].v[v]);
             }
-            rt_store_or_add<V>(dx + r * (size_t)g.n + (size_t)p.col, in[u], add);
+            size_t at = r * (size_t)g.n + (size_t)p.col;
+            if (JOIN && bn.dother) rt_store_or_add<V>(bn.dother + at, dz[u], bn.add_other);
+            if (!JOIN || dx) rt_store_or_add<V>(dx + at, in[u], add);
         }
         if ((row += U * p.step) >= p.end) return;
         fetch<U, V>(in, x, g, p, row);
         fetch<U, V>(dz, dy, g, p, row);
+        if (JOIN) fetch<U, V>(out, bn.out, g, p, row);
     }
 }
 
@@ -340,21 +380,29 @@ dim3 grid_of(const rt_channels *g, int runs) { return dim3((unsigned)g->tiles * 
 
 }
 
-#define BY_VEC(kernel, runs, ...) \
-    if (g->vec == 4) RT_LAUNCH((kernel<4>), grid_of(g, runs), dim3(THREADS), 0, s, *g, __VA_ARGS__); \
-    else RT_LAUNCH((kernel<1>), grid_of(g, runs), dim3(THREADS), 0, s, *g, __VA_ARGS__)
-
 extern "C" void rt_k_batch_moments(cudaStream_t s, const rt_channels *g, const float *x)
-{ BY_VEC(k_batch_moments, g->parts, x); }
+{
+    dim3 grid = grid_of(g, g->parts), block(THREADS);
+    if (g->vec == 4) RT_LAUNCH((k_batch_moments<4>), grid, block, 0, s, *g, x);
+    else RT_LAUNCH((k_batch_moments<1>), grid, block, 0, s, *g, x);
+}
+
+/* By the columns that a thread has, and whether an addition is joined. */
+#define BY_SHAPE(kernel, join, runs, ...) \
+    dim3 grid = grid_of(g, runs), block(THREADS); \
+    if (g->vec == 4 && (join)) RT_LAUNCH((kernel<4, true>), grid, block, 0, s, *g, __VA_ARGS__); \
+    else if (g->vec == 4) RT_LAUNCH((kernel<4, false>), grid, block, 0, s, *g, __VA_ARGS__); \
+    else if (join) RT_LAUNCH((kernel<1, true>), grid, block, 0, s, *g, __VA_ARGS__); \
+    else RT_LAUNCH((kernel<1, false>), grid, block, 0, s, *g, __VA_ARGS__)
 
 extern "C" void rt_k_batch_apply(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, float *y,
                                  const float *x)
-{ BY_VEC(k_batch_apply, g->blocks, *bn, y, x); }
+{ BY_SHAPE(k_batch_apply, bn->other != nullptr, g->blocks, *bn, y, x); }
 
 extern "C" void rt_k_batch_sums(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, const float *x,
                                 const float *dy)
-{ BY_VEC(k_batch_sums, g->parts, *bn, x, dy); }
+{ BY_SHAPE(k_batch_sums, bn->out != nullptr, g->parts, *bn, x, dy); }
 
 extern "C" void rt_k_batch_back(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, float *dx, int add,
                                 const float *x, const float *dy)
-{ BY_VEC(k_batch_back, dx ? g->blocks : 1, *bn, dx, add, x, dy); }
+{ BY_SHAPE(k_batch_back, bn->out != nullptr, dx || bn->dother ? g->blocks : 1, *bn, dx, add, x, dy); }

@@ -45,16 +45,24 @@ static rt_batch_norm norm_of(const rt_cuda_emit *e, const rt_node *n)
     return bn;
 }
 
+/* The input of a joined addition that the norm does not give. */
+static int other_side(const rt_node *n, const rt_node *adds) { return adds->in[0] == n->out; }
+
 static rt_status forward_bn(rt_cuda_emit *e, const rt_node *n)
 {
     int ch;
     size_t rows = pixels(e->graph, n, &ch) * (size_t)e->rows;
     const float *x = rt_cuda_value(e, n->in[0]);
-    float *y = rt_cuda_value(e, n->out);
+    const rt_node *adds = rt_cuda_joined(e, n);
+    float *y = rt_cuda_value(e, adds ? adds->out : n->out);
     rt_batch_norm bn = norm_of(e, n);
     rt_channels g;
+    if (adds) {
+        bn.other = rt_cuda_value(e, adds->in[other_side(n, adds)]);
+        bn.act = RT_ATTR(adds, rt_epilogue)->act;
+    }
     RT_ASSERT(e->train && bn.act <= RT_ACT_RELU6);
-    rt_channels_of(&g, rows, ch, rt_cuda_aligned(x, y, NULL));
+    rt_channels_of(&g, rows, ch, rt_cuda_aligned(x, y, bn.other));
     g.partial = rt_cuda_scratch(e);
     rt_k_batch_moments(e->stream, &g, x);
     rt_k_batch_apply(e->stream, &g, &bn, y, x);
@@ -65,13 +73,19 @@ static rt_status backward_bn(rt_cuda_emit *e, const rt_node *n)
 {
     int ch, add;
     size_t rows = pixels(e->graph, n, &ch) * (size_t)e->rows;
-    const float *x = rt_cuda_value(e, n->in[0]), *dy = rt_cuda_grad(e, n);
+    const rt_node *adds = rt_cuda_joined(e, n);
+    const float *x = rt_cuda_value(e, n->in[0]), *dy = rt_cuda_grad(e, adds ? adds : n);
     rt_batch_norm bn = norm_of(e, n);
     rt_channels g;
+    if (adds) {
+        bn.out = rt_cuda_value(e, adds->out);
+        bn.dother = rt_cuda_grad_into(e, adds, other_side(n, adds), &bn.add_other);
+        bn.act = RT_ATTR(adds, rt_epilogue)->act;
+    }
     bn.dgamma = rt_cuda_field_grad(e, n, GAMMA, &bn.add_gamma);
     bn.dbeta = rt_cuda_field_grad(e, n, BETA, &bn.add_beta);
     float *dx = rt_cuda_grad_into(e, n, 0, &add);
-    rt_channels_of(&g, rows, ch, rt_cuda_aligned(x, dy, bn.coefficient) && rt_cuda_aligned(dx, NULL, NULL));
+    rt_channels_of(&g, rows, ch, rt_cuda_aligned(x, dy, bn.coefficient) && rt_cuda_aligned(dx, bn.out, bn.dother));
     g.partial = rt_cuda_scratch(e);
     rt_k_batch_sums(e->stream, &g, &bn, x, dy);
     rt_k_batch_back(e->stream, &g, &bn, dx, add, x, dy);

@@ -48,6 +48,11 @@ typedef struct {
     float momentum, eps;
     float *dgamma, *dbeta;                    /* or NULL */
     int add_gamma, add_beta, act;
+    /* An addition joined to it: y = act((x - mean) scale + shift + other). Back: what that gave, and where the gradient
+     * of `other` goes, or NULL. */
+    const float *other, *out;
+    float *dother;
+    int add_other;
 } rt_batch_norm;
 /* Moments of parts; then coefficients, running statistics and y from them. */
 void rt_k_batch_moments(cudaStream_t, const rt_channels *, const float *x);

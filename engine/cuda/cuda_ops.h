@@ -65,6 +65,10 @@ float *rt_cuda_grad_into(rt_cuda_emit *, const rt_node *, int i, int *add);
 float *rt_cuda_field(const rt_cuda_emit *, const rt_node *, int i);
 /* Where the gradient of field i goes, and whether it is added; NULL: it is not trained. Called once each. */
 float *rt_cuda_field_grad(rt_cuda_emit *, const rt_node *, int i, int *add);
+/* Training: the addition of equal shapes behind a batch norm, with its activation, that the norm's launches make, too:
+ * where the norm's output has no other reader and no activation, and the other side is there before the norm. NULL:
+ * none. Nothing is launched where the addition stands. */
+const rt_node *rt_cuda_joined(const rt_cuda_emit *, const rt_node *norm);
 void *rt_cuda_kept(const rt_cuda_emit *, const rt_node *);
 void *rt_cuda_scratch(const rt_cuda_emit *);
 /* A word of device memory that is 0 before the step begins and that the kernel leaves at 0: tickets of "the last block

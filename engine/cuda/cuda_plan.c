@@ -97,7 +97,11 @@ static void list_tensor(rt_cuda_plan *p, spans *l, int t)
 {
     const rt_graph *g = p->graph;
     int nodes = g->nodes, from = g->tensor[t].producer, last = last_reader(p, t), end = 2 * nodes + 1;
-    int value = from, gradient = is_loss(p, t) || last < 0 ? nodes : 2 * nodes - last;
+    int joined = p->joined[from];
+    if (joined > from) return;                         /* a norm's own output is nowhere */
+    int gradient = is_loss(p, t) || last < 0 ? nodes : 2 * nodes - last, value;
+    if (joined >= 0) from = joined;                    /* and the addition's is made where the norm stands */
+    value = from;
     widen(p, t, &value, &gradient);
     int until = p->train ? 2 * nodes - from : is_output(p, t) ? end : last < from ? from : last;
     if (g->node[from].op == RT_OP_INPUT) until = p->train ? end : until;
@@ -169,8 +173,9 @@ static rt_status take_tables(rt_cuda_plan *p)
     p->tickets = calloc(nodes, sizeof *p->tickets);
     p->chain = calloc(nodes, sizeof *p->chain);
     p->chain_of = malloc(nodes * sizeof *p->chain_of);
+    p->joined = malloc(nodes * sizeof *p->joined);
     return p->value_at && p->grad_at && p->keep_at && p->const_at && p->started && p->field_started && p->tickets &&
-                   p->chain && p->chain_of
+                   p->chain && p->chain_of && p->joined
                ? RT_OK : rt_fail(RT_RUN, "out of memory for a plan");
 }
 
@@ -191,6 +196,7 @@ rt_status rt_cuda_plan_new(rt_cuda_plan **out, const rt_session_spec *spec, cons
     if (!st) st = find_lacking(p);
     if (!st) st = take_tables(p);
     if (!st) st = rt_cuda_chains_find(p, spec);
+    if (!st) rt_cuda_joins_find(p);
     if (!st) st = place_all(p);
     if (st) rt_cuda_plan_free(p);
     else *out = p;
@@ -204,7 +210,7 @@ void rt_cuda_plan_free(rt_cuda_plan *p)
     for (size_t i = 0; i < sizeof device / sizeof device[0]; i++) if (device[i]) cudaFree(device[i]);
     rt_lowered_free(&p->low);
     void *owned[] = {p->value_at, p->grad_at, p->keep_at, p->const_at, p->started, p->field_started, p->tickets,
-                     p->chain, p->chain_of};
+                     p->chain, p->chain_of, p->joined};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     free(p);
 }
@@ -382,11 +388,14 @@ static const rt_cuda_chain *chain_at(const rt_cuda_emit *e, int node)
     return c < 0 ? NULL : &e->plan->chain[c];
 }
 
+/* Whether node i is an addition that the norm before it makes. */
+static int is_joined_to(const rt_cuda_plan *p, int i) { return p->joined[i] >= 0 && p->joined[i] < i; }
+
 rt_status rt_cuda_plan_forward(rt_cuda_emit *e)
 {
     for (int i = 0; i < e->graph->nodes; i++) {
         const rt_node *n = &e->graph->node[i];
-        if (rt_ops[n->op]->view || n->op == RT_OP_INPUT) continue;
+        if (rt_ops[n->op]->view || n->op == RT_OP_INPUT || is_joined_to(e->plan, i)) continue;
         const rt_cuda_chain *c = chain_at(e, i);
         if (!c) RT_TRY(rt_cuda_ops[n->op]->forward(e, n));
         else if (i == c->node[0] && !c->fused) RT_TRY(rt_cuda_chain_forward(e, c));
@@ -397,9 +406,10 @@ rt_status rt_cuda_plan_forward(rt_cuda_emit *e)
 rt_status rt_cuda_plan_backward(rt_cuda_emit *e)
 {
     for (int i = e->graph->nodes - 1; i >= 0; i--) {
-        const rt_node *n = &e->graph->node[i];
-        if (rt_ops[n->op]->view || n->op == RT_OP_INPUT || !e->graph->tensor[n->out].needs_grad ||
-            !e->plan->started[memory_of(e->plan, n->out)])
+        const rt_node *n = &e->graph->node[i], *adds = rt_cuda_joined(e, n);
+        int out = adds ? adds->out : n->out;
+        if (rt_ops[n->op]->view || n->op == RT_OP_INPUT || is_joined_to(e->plan, i) ||
+            !e->graph->tensor[out].needs_grad || !e->plan->started[memory_of(e->plan, out)])
             continue;
         const rt_cuda_chain *c = chain_at(e, i);
         if (!c) RT_TRY(rt_cuda_ops[n->op]->backward(e, n));

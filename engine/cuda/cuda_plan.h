@@ -33,6 +33,7 @@ typedef struct rt_cuda_plan {
     size_t const_floats;
     rt_cuda_chain *chain;
     int chains, *chain_of;             /* (nodes) -1: is in none */
+    int *joined;                       /* (nodes) of a batch norm its addition, of that the norm; -1: none */
     const rt_cuda_chain *fused;        /* or NULL */
     const rt_chain_update *update;     /* made by the launch of the chain's gradients; NULL: by one of its own */
     /* while a step is walked */
@@ -67,6 +68,8 @@ rt_status rt_cuda_chain_step(rt_cuda_emit *, const rt_cuda_chain *, const rt_los
 /* Whether the fused chain is all that there is of the graph; and all its parameters are trained. */
 int rt_cuda_chain_is_all(const rt_cuda_plan *);
 int rt_cuda_chain_trains_all(const rt_cuda_plan *);
+/* cuda_joins.c: finds additions that batch norms make. */
+void rt_cuda_joins_find(rt_cuda_plan *);
 /* Begins a walk. */
 void rt_cuda_plan_begin(rt_cuda_emit *);
 /* Where the gradient of a loss's tensor goes; *add as of rt_cuda_grad_into. */

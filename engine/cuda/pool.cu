@@ -134,6 +134,27 @@ k_max_pool_back(float *dx, const float *dy, const uint8_t *index, int add, job a
     write_or_add<V>(dx + (ptrdiff_t)((at.r * s.h + at.y) * s.w + at.x) * s.c + at.channel, sum, add);
 }
 
+/* The same where windows lie side by side and cover the image: a thread has a window. */
+template <int V> __global__ void __launch_bounds__(THREADS)
+k_max_pool_back_apart(float *dx, const float *dy, const uint8_t *index, int add, job a)
+{
+    const rt_pool_shape &s = a.s;
+    const int i = (int)(blockIdx.x * THREADS + threadIdx.x);
+    if (i >= a.count) return;
+    const place at = place_of<V>(a, i);
+    const ptrdiff_t from = (ptrdiff_t)((at.r * s.oh + at.y) * s.ow + at.x) * s.c + at.channel;
+    const channels<V> g = read<V>(dy + from);
+    const uint32_t won = read_bytes<V>(index + from);
+    float *to = dx + (ptrdiff_t)((at.r * s.h + at.y * s.kh) * s.w + at.x * s.kw) * s.c + at.channel;
+    for (int ky = 0; ky < s.kh; ky++)
+        for (int kx = 0; kx < s.kw; kx++) {
+            channels<V> v;
+            RT_UNROLL
+            for (int u = 0; u < V; u++) v.v[u] = (int)(won >> 8 * u & 255) == ky * s.kw + kx ? g.v[u] : 0.0f;
+            write_or_add<V>(to + (ptrdiff_t)(ky * s.w + kx) * s.c, v, add);
+        }
+}
+
 template <int V> __global__ void __launch_bounds__(THREADS) k_avg_pool(float *y, const float *x, job a)
 {
     const rt_pool_shape &s = a.s;
@@ -279,8 +300,16 @@ extern "C" void rt_k_max_pool_back(cudaStream_t stream, const rt_pool_shape *s, 
                                    const uint8_t *index, int add)
 {
     bool wide = four(s->c, dx, dy) && ((uintptr_t)index & 3) == 0;
-    job a = job_of(s, s->h, s->w, wide);
-    if (wide)
+    bool apart = s->kh == s->sh && s->kw == s->sw && s->dh == 1 && s->dw == 1 && s->h == s->oh * s->sh &&
+                 s->w == s->ow * s->sw && s->pt == 0 && s->pl == 0;
+    job a = apart ? job_of(s, s->oh, s->ow, wide) : job_of(s, s->h, s->w, wide);
+    if (apart && wide)
+        RT_LAUNCH((k_max_pool_back_apart<4>), dim3(blocks_for(a.count)), dim3(THREADS), 0, stream, dx, dy, index, add,
+                  a);
+    else if (apart)
+        RT_LAUNCH((k_max_pool_back_apart<1>), dim3(blocks_for(a.count)), dim3(THREADS), 0, stream, dx, dy, index, add,
+                  a);
+    else if (wide)
         RT_LAUNCH((k_max_pool_back<4>), dim3(blocks_for(a.count)), dim3(THREADS), 0, stream, dx, dy, index, add, a);
     else RT_LAUNCH((k_max_pool_back<1>), dim3(blocks_for(a.count)), dim3(THREADS), 0, stream, dx, dy, index, add, a);
 }

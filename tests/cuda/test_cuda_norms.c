@@ -4,6 +4,7 @@
 #include "tests/cuda/launched.h"
 
 #include "engine/cuda/cuda_columns.h"
+#include "engine/cuda/cuda_elements.h"
 
 enum { ROOM = 1 << 20 };
 static double *partial;
@@ -253,6 +254,67 @@ static void test_batch_nan(void **state)
     free_numbers(&b);
 }
 
+/* An addition and its activation within the norm's launches give the numbers that launches of their own do: y, dx,
+ * dgamma, dbeta, the gradient of the other side, written and added. */
+static float *joined_bits(const batch_case *k, int joined, size_t *n)
+{
+    size_t ch = (size_t)k->ch, size = ch * (size_t)k->rows, at = 0;
+    batch_numbers b = numbers_of(k);
+    float *x = upload(b.x, size), *dy = upload(b.dy, size), *gamma = upload(b.gamma, ch), *beta = upload(b.beta, ch),
+          *random = random_floats(size, 9), *other = upload(random, size), *sum = upload(NULL, size),
+          *dsum = upload(NULL, size), *coefficient = upload(NULL, RT_BN_COEFFICIENTS * ch), *y = upload(NULL, size),
+          *dx = upload_all(0.5f, size), *dother = upload_all(0.25f, size), *mean = upload_all(OLD_MEAN, ch),
+          *variance = upload_all(OLD_VARIANCE, ch), *dgamma = upload(NULL, ch), *dbeta = upload(NULL, ch);
+    rt_batch_norm bn = {.coefficient = coefficient, .gamma = gamma, .beta = beta, .running_mean = mean,
+                        .running_variance = variance, .momentum = momentum, .eps = eps, .dgamma = dgamma,
+                        .dbeta = dbeta};
+    rt_channels way;
+    rt_channels_of(&way, (size_t)k->rows, k->ch, 1);
+    way.partial = upload_bytes(NULL, rt_channels_bytes(&way));
+    if (joined) {
+        bn.act = k->act;
+        bn.other = other, bn.out = y, bn.dother = dother, bn.add_other = k->add;
+    }
+    rt_k_batch_moments(NULL, &way, x);
+    rt_k_batch_apply(NULL, &way, &bn, joined ? y : sum, x);
+    if (!joined) {
+        rt_k_add(NULL, y, sum, other, size, (rt_act)k->act, 0);
+        rt_k_add_grad(NULL, dsum, 0, dother, k->add, dy, y, size, (rt_act)k->act);
+    }
+    rt_k_batch_sums(NULL, &way, &bn, x, joined ? dy : dsum);
+    rt_k_batch_back(NULL, &way, &bn, dx, k->add, x, joined ? dy : dsum);
+    float *parts[] = {y, dx, dother, dgamma, dbeta}, *all = malloc((*n = 3 * size + 2 * ch) * sizeof *all);
+    for (int i = 0; i < 5; at += i < 3 ? size : ch, i++) {
+        float *got = taken(parts[i], i < 3 ? size : ch);
+        memcpy(all + at, got, (i < 3 ? size : ch) * sizeof *all);
+        free(got);
+    }
+    void *gone[] = {x, dy, gamma, beta, other, sum, dsum, coefficient, mean, variance, way.partial};
+    for (int i = 0; i < 11; i++) cuda_ok(cudaFree(gone[i]));
+    double *numbers[] = {b.y, b.dx, b.dgamma, b.dbeta, b.mean, b.variance};
+    for (int i = 0; i < 6; i++) free(numbers[i]);
+    free(random);
+    free_numbers(&b);
+    return all;
+}
+
+static void test_batch_joined(void **state)
+{
+    batch_case cases[] = {{300, 64, 1, 0, 0}, {513, 20, 2, 1, 1}, {37, 7, 1, 0, 1}, {1500, 16, 0, 0, 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t n, m;
+        float *one = joined_bits(&cases[i], 1, &n), *two = joined_bits(&cases[i], 0, &m);
+        assert_int_equal(n, m);
+        for (size_t j = 0; j < n; j++)
+            if (one[j] != two[j])
+                fail_msg("(%d, %d), %zu: %.9g, not %.9g", cases[i].rows, cases[i].ch, j, (double)one[j],
+                         (double)two[j]);
+        free(one);
+        free(two);
+    }
+}
+
 /* ---- within rows ---- */
 
 typedef struct { int rows, px, ch, groups, rms, add; float far; } row_case;
@@ -480,8 +542,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sums), cmocka_unit_test(test_batch), cmocka_unit_test(test_batch_orders),
-        cmocka_unit_test(test_batch_states), cmocka_unit_test(test_batch_nan), cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_rows_alone), cmocka_unit_test(test_local), cmocka_unit_test(test_act_back),
+        cmocka_unit_test(test_batch_states), cmocka_unit_test(test_batch_nan), cmocka_unit_test(test_batch_joined),
+        cmocka_unit_test(test_rows), cmocka_unit_test(test_rows_alone), cmocka_unit_test(test_local),
+        cmocka_unit_test(test_act_back),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
