@@ -285,6 +285,9 @@ static rt_status begin_swap(append *a, rt_label_file *from, rt_label_journal *j,
     if (named.failed[0])
         return rt_fail(RT_RUN, "%s: a sync failed while it was labelled (%s), and what is there is not known; run the "
                        "same 'retort label' command first", from->path, named.failed);
+    if (named.damaged[0])
+        return rt_fail(RT_INPUT, "%s: a line of %s is damaged, and which blocks are labelled is not known; run the "
+                       "same 'retort label' command first", from->path, named.damaged);
     RT_TRY(rt_label_journal_path(j->path, sizeof j->path, from->path, ""));
     RT_TRY(rt_label_journal_sum(j, done, from->crc, from->blocks));
     return rt_label_remove_shards(from->path);

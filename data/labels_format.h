@@ -63,6 +63,7 @@ typedef struct {
     uint32_t *crc;                     /* (blocks) of named blocks; may be `stored` itself */
     unsigned char *named, *taken;      /* (blocks) 1: on disk; taken: a shard said that it labels it; may be NULL */
     char failed[RT_LABEL_FAILED];      /* the error of a sync that failed, "" when none did */
+    char damaged[RT_LABEL_FAILED];     /* the journal with a whole line that does not hold, "" when all do */
 } rt_label_named;
 /* What a path that is a link points to, else the path: journals lie beside the file. RT_USAGE when it is too long. */
 rt_status rt_label_real_path(char *out, size_t room, const char *path);

@@ -137,25 +137,34 @@ static int checked(const char *line, int n)
     return n > 0 && sscanf(line + n, "%8x", &own) == 1 && rt_crc32c(0, line, (size_t)n) == own ? n : 0;
 }
 
-static void take_line(const char *line, const rt_label_named *to)
+/* 0: it is none of ours, or is damaged. */
+static int take_line(const char *line, const rt_label_named *to)
 {
     unsigned long long a, b;
     unsigned crc;
     int n = 0;
     if (sscanf(line, "%llu-%llu %8x %n", &a, &b, &crc, &n) == 3 && checked(line, n)) {
         if (a >= b || b > to->blocks || rt_crc32c(0, to->stored + a, (size_t)(b - a) * sizeof *to->stored) != crc)
-            return;
+            return 1;
         memset(to->named + a, 1, (size_t)(b - a));
         for (uint64_t i = a; to->crc != to->stored && i < b; i++) to->crc[i] = to->stored[i];
-        return;
+        return 1;
     }
     if (n = 0, sscanf(line, "takes %llu-%llu %n", &a, &b, &n) == 2 && checked(line, n)) {
         if (to->taken && a < b && b <= to->blocks) memset(to->taken + a, 1, (size_t)(b - a));
-        return;
+        return 1;
     }
-    if (n = 0, sscanf(line, "%llu %8x %n", &a, &crc, &n) != 2 || !checked(line, n) || a >= to->blocks) return;
+    if (n = 0, sscanf(line, "%llu %8x %n", &a, &crc, &n) != 2 || !checked(line, n)) return 0;
+    if (a >= to->blocks) return 1;
     to->crc[a] = crc;
     to->named[a] = 1;
+    return 1;
+}
+
+static const char *base_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
 }
 
 rt_status rt_label_read_journal(const char *journal, rt_label_named *to)
@@ -172,7 +181,7 @@ rt_status rt_label_read_journal(const char *journal, rt_label_named *to)
         snprintf(line, sizeof line, "%.*s", end - at < (ptrdiff_t)sizeof line ? (int)(end - at) : 0, at);
         if (!strncmp(line, RT_LABEL_SYNC_MARK, sizeof RT_LABEL_SYNC_MARK - 1))
             snprintf(to->failed, RT_LABEL_FAILED, "%s", line + sizeof RT_LABEL_SYNC_MARK - 1);
-        else take_line(line, to);
+        else if (!take_line(line, to)) snprintf(to->damaged, RT_LABEL_FAILED, "%s", base_of(journal));
     }
     free(text);
     return RT_OK;

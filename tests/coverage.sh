@@ -1,8 +1,9 @@
 #!/bin/sh
 # tests/coverage.sh BUILD ROOT - runs the tests in a build that counts, and prints lines and branches by folder and file, and
 # whether the bars hold: data/ 95 % of lines and 85 % of branches, the other folders 90 % of lines. Not counted: kernels of
-# instruction sets that this machine lacks; data/h5_sandbox.c, for a process that is held by the sandbox cannot write its
-# counts. Nor are kills and faults, which would break the files of the counts.
+# instruction sets that this machine lacks; data/h5_sandbox.c and data/h5_unpack_child.c, for a process that is held by the
+# sandbox, or is killed when its file is closed, cannot write its counts. Nor are kills and faults, which would break the
+# files of the counts.
 build=$1 root=$2
 find "$build" -name '*.gcda' -delete
 export GCOV_ERROR_FILE=/dev/null                       # a line of its own is taken for one of retort
@@ -12,6 +13,7 @@ cd "$root" || exit 4
 # The templates of kernels are compiled once a family under the same names, which gcovr takes for one file: see below.
 gcovr --root . --object-directory "$build" --exclude-throw-branches --exclude-unreachable-branches --exclude 'engine/cpu/' \
     --exclude 'engine/int/int_(scalar|avx|amx|simd|family|conv|depthwise|elements)' --exclude data/h5_sandbox.c \
+    --exclude data/h5_unpack_child.c \
     --filter '(engine|data|student|teacher|train|export|experiments|cli)/' --gcov-ignore-parse-errors \
     --json-summary "$build/coverage.json" > /dev/null || exit 4
 tr ',{' '\n\n' < "$build/coverage.json" | awk '

@@ -111,7 +111,7 @@ int flipped(course *c, const item *x, char *why, size_t room)
     if (same && flip(victim, bit)) return -1;
     if (!same && o.code == 0) in_a_gap(victim, bit);
     int good = o.code == 0 && folders_equal(it.good, it.work, why, room) &&
-               (left || folders_same_text(it.good_out, it.out, why, room));
+               (left || shows_damage(it.out) || folders_same_text(it.good_out, it.out, why, room));
     if (o.hung || o.signal || o.orphans) snprintf(why, room, o.hung ? "hung" : o.signal ? "a signal" : "orphans");
     else if (good || (o.code == 0 && c->scene->reads && shows_damage(it.out))) return 1;
     else if (o.code == 0 && strstr(why, "/evaluation.json: ") && strstr(victim, "/result.json")) {
