@@ -133,7 +133,8 @@ static rt_status measure(const char *path, int bits, int blocks, const char *fol
     double a = t[0][blocks / 2], i = t[1][blocks / 2];
     const char *slash = strrchr(path, '/');
     if (folder) RT_TRY(save(folder, slash ? slash + 1 : path, p, x, ROWS * n, y, ROWS * width));
-    printf("%-16s float %8.3f us  integer %8.3f us  %5.2fx   of 64 %8.3f us   file %8.0f  program %8zu  %.3f   p99 %8.3f us\n",
+    printf("%-16s float %8.3f us  integer %8.3f us  %5.2fx   of 64 %8.3f us   file %8.0f  program %8zu  %.3f   "
+           "p99 %8.3f us\n",
            slash ? slash + 1 : path, a, i, a / i, t[2][blocks / 2], whole, size, (double)size / whole, p99);
     fflush(stdout);
     rt_program_free(p);
