@@ -58,7 +58,7 @@ static void set_quantized(rt_model *m, const rt_node *n)
         for (size_t i = 0; i < count; i++) {
             const float whole = rintf(fminf(fmaxf(noise[i] * 40, -127), 127));
             v[i] = fabsf(noise[i]) * 0.01f + 0.002f;
-            if (!strcmp(is, "weight")) v[i] = n->key % 3 ? whole : fabsf(2 * whole);
+            if (!strcmp(is, "weight")) v[i] = n->key % 3 ? whole : fabsf(2 * whole) - 27;
             if (!strcmp(is, "bias")) v[i] = i < count / 2 ? 0 : fabsf(whole);
             if (!strcmp(is, "zero") || !strcmp(is, "table"))
                 v[i] = whole / 4 - rintf(whole / 4) > 0 ? 2 : rintf(whole / 4);

@@ -359,7 +359,7 @@ static void the_whole_length(void **state)
 static void given_mask(void **state)
 {
     static const int lengths[] = {8, 12, 16};
-    enum { HOLES = ROWS, LEFT, ALL };
+    enum { HOLES = ROWS, LEFT, BEYOND /* what the ids call padding is marked, up to the next plan */, ALL };
     int32_t row[ALL][2][T];
     float y[ALL][K], alone[K], whole[ALL][K];
     (void)state;
@@ -367,7 +367,7 @@ static void given_mask(void **state)
     for (int i = 0; i < ALL; i++)
         for (int k = 0; k < T; k++) {
             row[i][0][k] = i < ROWS ? s.id[i][k] : i == LEFT ? k >= T - 5 ? 1 + k : 0 : k < 6 ? 1 + k : 0;
-            row[i][1][k] = row[i][0][k] != 0 && (i != HOLES || k % 2 == 0 || k == 5);
+            row[i][1][k] = i == BEYOND ? k < 10 : row[i][0][k] != 0 && (i != HOLES || k % 2 == 0 || k == 5);
         }
     rt_device *device = rt_device_cpu(1);
     rt_model *m = import_masked("sentence");
