@@ -207,6 +207,7 @@ extern "C" int rt_k_few(cudaStream_t stream, const rt_conv_shape *s, float *y, c
         return 0;
     a.t = tiling_of(c, s->rows);
     a.channels = divider_of(s->c), a.fours = divider_of(a.wide / 4);
+    rt_shared_allowed(k_few, 0);
     RT_LAUNCH(k_few, dim3((unsigned)tiles_of(a.t) * (unsigned)a.across), dim3(THREADS), rt_conv_cut_bytes(&c) + more,
               stream, a);
     return 1;
@@ -229,6 +230,7 @@ extern "C" int rt_k_few_weights(cudaStream_t stream, const rt_conv_shape *s, flo
     }
     const size_t sums = WEIGHT_THREADS * APART * sizeof(float),
                  bytes = rt_conv_cut_bytes(&c) + (size_t)(c.images * c.high * c.wide) * sizeof(int);
+    rt_shared_allowed(k_few_weights, 0);
     RT_LAUNCH(k_few_weights, dim3((unsigned)c.blocks, (unsigned)c.parts), dim3(WEIGHT_THREADS),
               bytes > sums ? bytes : sums, stream, a);
     return 1;

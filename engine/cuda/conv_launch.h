@@ -86,7 +86,8 @@ typedef struct {
     int per, parts, most;                /* parts; at most, for these and for fewer rows */
 } rt_conv_cut;
 
-enum { RT_CONV_CUT_TAPS = 9, RT_CONV_CUT_BYTES = 99 << 10, RT_CONV_CUT_PIXELS = 128, RT_CONV_CUT_LINE = 32 };
+enum { RT_CONV_CUT_TAPS = 9, RT_CONV_CUT_FEW = 5, RT_CONV_CUT_BYTES = 99 << 10,
+       RT_CONV_CUT_PIXELS = 128, RT_CONV_CUT_LINE = 32 };
 static inline int rt_conv_up(int n, int by) { return (n + by - 1) / by; }
 static inline size_t rt_conv_cut_bytes(const rt_conv_cut *c)
 {
@@ -121,7 +122,8 @@ static inline rt_conv_cut rt_conv_cut_of(const rt_conv_shape *s)
                      .image = s->c <= 16 && !lanes ? 16 : 32,
                      .out = s->n <= 16 ? 16 : 32,
                      .taps = taps < RT_CONV_CUT_TAPS ? taps : RT_CONV_CUT_TAPS};
-    if (s->n % 4 || (!few && (s->c % 4 || (s->groups != 1 && !lanes)))) return c;
+    if (s->n % 4 || (!few && (s->c % 4 || (s->groups != 1 && !lanes))) || (taps == 1 && !few && !lanes)) return c;
+    if (!lanes && taps % RT_CONV_CUT_TAPS && c.taps > RT_CONV_CUT_FEW) c.taps = RT_CONV_CUT_FEW;
     if (few) c.image = s->c, c.taps = RT_CONV_FEW_ROWS / s->c;
     c.image_apart = lanes ? RT_CONV_LANES : few ? s->c : c.image + 8;
     c.out_apart = lanes ? RT_CONV_LANES : few ? c.out : c.out + 8;

@@ -5,6 +5,6 @@ extern "C" int rt_k_conv_patch(cudaStream_t stream, const rt_conv_shape *s, rt_c
                                const float *w, const float *bias, rt_act act, int add)
 {
     job a = {};
-    a.s = *s, a.to = y, a.from = x, a.w = w, a.bias = bias, a.act = bounds_of(act), a.add = add;
-    return launch_patch<false>(stream, a, math);
+    a.to = y, a.from = x, a.w = w, a.bias = bias, a.act = bounds_of(act), a.add = add;
+    return launch_patch<false>(stream, *s, a, math);
 }

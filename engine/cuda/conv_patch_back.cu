@@ -5,6 +5,6 @@ extern "C" int rt_k_conv_patch_back(cudaStream_t stream, const rt_conv_shape *s,
                                     const float *dy, const float *w, const float *bias, int add)
 {
     job a = {};
-    a.s = *s, a.to = dx, a.from = dy, a.w = w, a.bias = bias, a.act = bounds_of(RT_ACT_NONE), a.add = add;
-    return launch_patch<true>(stream, a, math);
+    a.to = dx, a.from = dy, a.w = w, a.bias = bias, a.act = bounds_of(RT_ACT_NONE), a.add = add;
+    return launch_patch<true>(stream, *s, a, math);
 }

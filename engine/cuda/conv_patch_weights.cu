@@ -5,10 +5,12 @@
  * block; where a block has fewer pairs of them than warps, these share the pixels, 16 at a time, and are added up in
  * their order at the end. */
 #include "engine/cuda/conv_math.cuh"
+#include "engine/cuda/conv_tiles.cuh"
 
 namespace {
 
-enum { WARPS = 8, WIDE = WARPS * 32, TAPS = RT_CONV_CUT_TAPS, PIECE = 16 /* channels of a warp */ };
+enum { WARPS = 8, WIDE = WARPS * 32, NINE = RT_CONV_CUT_TAPS, FIVE = RT_CONV_CUT_FEW };
+enum { PIECE = 16 };                     /* channels of a warp */
 
 struct job {
     rt_conv_shape s;
@@ -23,7 +25,6 @@ struct job {
 };
 
 /* Where a tile lies. */
-struct spot { int r0, y0, x0; };
 RT_DEVICE spot spot_of(const job &a, int tile)
 {
     int l = quotient(tile, a.across), r = quotient(l, a.down);
@@ -63,7 +64,7 @@ RT_DEVICE void copy_gradients(const job &a, float *gradients, const spot &at, in
 
 /* A warp's sums: of each tap 16 channels of the image by 16, as two pieces (16, 8). Of 16 pixels lane (g, t) reads t,
  * t + 4, t + 8 and t + 12. Row g of a piece is channel 2g, row g + 8 channel 2g + 1; column g of piece j is 2g + j. */
-template <int MATH> struct tap_sums {
+template <int MATH, int TAPS> struct tap_sums {
     float acc[TAPS][2][4], bias[2];
 
     __device__ void clear()
@@ -106,7 +107,7 @@ template <int MATH> struct tap_sums {
             }
             RT_UNROLL
             for (int t = 0; t < TAPS; t++) {
-                if (t >= taps) continue;
+                if ((TAPS != NINE || t == 3 || t == 6) && t >= taps) continue;      /* of nine there are all */
                 const int at = shift.next();
                 uint32_t a[4];
                 RT_UNROLL
@@ -127,7 +128,7 @@ template <int MATH> struct tap_sums {
             }
             RT_UNROLL
             for (int t = 0; t < TAPS; t++) {
-                if (t >= taps) continue;
+                if ((TAPS != NINE || t == 3 || t == 6) && t >= taps) continue;      /* of nine there are all */
                 const int at = shift.next();
                 uint32_t ah[2][4], al[2][4];
                 RT_UNROLL
@@ -168,7 +169,7 @@ struct shifts {
     }
 };
 
-template <int MATH> __global__ void __launch_bounds__(WIDE, 1) k_patch_weights(job a)
+template <int MATH, int TAPS> __global__ void __launch_bounds__(WIDE, 1) k_patch_weights(job a)
 {
     RT_SHARED_DYNAMIC(float, shared);
     const rt_conv_shape &s = a.s;
@@ -188,7 +189,7 @@ template <int MATH> __global__ void __launch_bounds__(WIDE, 1) k_patch_weights(j
               kx = first_tap - ky * s.kw, line = cut.patch_wide * s.dh * apart;
     const shifts start = {ky * line + kx * s.dw * apart, s.kw - kx, s.dw * apart, line - (s.kw - 1) * s.dw * apart,
                           s.kw};
-    tap_sums<MATH> sum;
+    tap_sums<MATH, TAPS> sum;
     sum.clear();
     for (int tile = first - 1; tile < end; tile++) {
         if (tile >= first) {
@@ -256,7 +257,7 @@ template <int MATH> __global__ void __launch_bounds__(WIDE, 1) k_patch_weights(j
     for (int i = 0; i < TAPS; i++) {
         RT_UNROLL
         for (int k = 0; k < 2; k++) {
-            if (i >= taps || c + k >= s.c) continue;
+            if ((TAPS != NINE && i >= taps) || c + k >= s.c) continue;
             float4 *to = (float4 *)(a.dw + blockIdx.y * a.next + ((ptrdiff_t)(first_tap + i) * s.c + c + k) * s.n + n);
             float4 v = make_float4(sum.acc[i][0][2 * k], sum.acc[i][1][2 * k], sum.acc[i][0][2 * k + 1],
                                    sum.acc[i][1][2 * k + 1]);
@@ -269,17 +270,19 @@ template <int MATH> __global__ void __launch_bounds__(WIDE, 1) k_patch_weights(j
     }
 }
 
-template <int MATH> bool launch(cudaStream_t stream, const job &a)
+template <int MATH, int TAPS> bool launch(cudaStream_t stream, const job &a)
 {
     const size_t pairs = (size_t)(a.cut.image / PIECE * (a.cut.out / PIECE)), share = WARPS / pairs,
                  sums = share / 2 * pairs * (TAPS * 8 + 2) * 32 * sizeof(float),
                  tiles = 2 * (size_t)(a.patch + a.gradients) * sizeof(float), bytes = sums > tiles ? sums : tiles;
-    if (bytes > 48 << 10 && cudaFuncSetAttribute(k_patch_weights<MATH>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                 (int)bytes) != cudaSuccess) return false;
-    RT_LAUNCH((k_patch_weights<MATH>), dim3((unsigned)a.cut.blocks, (unsigned)a.cut.parts), dim3(WIDE), bytes, stream,
-              a);
+    if (!rt_shared_allowed(k_patch_weights<MATH, TAPS>, bytes)) return false;
+    RT_LAUNCH((k_patch_weights<MATH, TAPS>), dim3((unsigned)a.cut.blocks, (unsigned)a.cut.parts), dim3(WIDE), bytes,
+              stream, a);
     return true;
 }
+
+template <int MATH> bool launch_taps(cudaStream_t stream, const job &a)
+{ return a.cut.taps == NINE ? launch<MATH, NINE>(stream, a) : launch<MATH, FIVE>(stream, a); }
 }
 
 extern "C" int rt_k_conv_patch_weights(cudaStream_t stream, const rt_conv_shape *s, rt_conv_math math, float *dw,
@@ -303,7 +306,7 @@ extern "C" int rt_k_conv_patch_weights(cudaStream_t stream, const rt_conv_shape 
     a.down = divider_of(c.down), a.across = divider_of(c.across);
     a.patch_wide = divider_of(c.patch_wide), a.patch_high = divider_of(c.patch_high);
     a.image_four = divider_of(c.image / 4), a.out_four = divider_of(c.out / 4);
-    if (math == RT_CONV_TF32X3) return launch<RT_CONV_TF32X3>(stream, a);
-    if (math == RT_CONV_TF32) return launch<RT_CONV_TF32>(stream, a);
-    return launch<RT_CONV_BF16>(stream, a);
+    if (math == RT_CONV_TF32X3) return launch_taps<RT_CONV_TF32X3>(stream, a);
+    if (math == RT_CONV_TF32) return launch_taps<RT_CONV_TF32>(stream, a);
+    return launch_taps<RT_CONV_BF16>(stream, a);
 }

@@ -8,6 +8,14 @@
 
 namespace {
 
+/* Lets a kernel have so much dynamic shared memory, as many blocks of a processor as fit. */
+template <class KERNEL> bool rt_shared_allowed(KERNEL kernel, size_t bytes)
+{
+    cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, 100);
+    return bytes <= 48 << 10 ||
+           cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes) == cudaSuccess;
+}
+
 /* Tiles of pixels (of a class) and their patches. */
 struct tiling {
     rt_conv_cut cut;

@@ -118,6 +118,7 @@ bool launch(cudaStream_t stream, job &a, int down, int beside)
                        most_of(a.x, beside, false), LIMIT - weights)) return false;
     a.t = tiling_of(c, a.s.rows);
     a.across = rt_conv_up(a.s.c, LANES), a.classes = beside;
+    rt_shared_allowed(k_lanes, 0);
     RT_LAUNCH(k_lanes, dim3((unsigned)tiles_of(a.t) * (unsigned)a.across, (unsigned)(down * beside)), dim3(WIDE),
               rt_conv_cut_bytes(&c) + weights, stream, a);
     return true;
@@ -229,6 +230,7 @@ extern "C" int rt_k_lanes_weights(cudaStream_t stream, const rt_conv_shape *s, f
         a.add_dw = a.add_dbias = 0;
     }
     const size_t sums = WARPS * (TAPS + 1) * LANES * sizeof(float), bytes = rt_conv_cut_bytes(&c);
+    rt_shared_allowed(k_lanes_weights, 0);
     RT_LAUNCH(k_lanes_weights, dim3((unsigned)c.blocks, (unsigned)c.parts), dim3(WIDE), bytes > sums ? bytes : sums,
               stream, a);
     return 1;
