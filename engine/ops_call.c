@@ -20,15 +20,15 @@ static rt_status evaluate(const rt_onnx_call *c, rt_region *r, rt_array **value,
     return st;
 }
 
-/* The row's arrays: elements of float or int32, or ones where in is NULL. */
-static rt_array **inputs_of(const rt_onnx_call *c, rt_region *r, const void *const *in, const char *ids)
+/* The row's arrays: elements of float or int32, or all of them `fill` where in is NULL. */
+static rt_array **inputs_of(const rt_onnx_call *c, rt_region *r, const void *const *in, const char *ids, double fill)
 {
     rt_array **value = rt_region_list(r, (size_t)c->graph.values, sizeof *value);
     for (int i = 0; i < c->graph.inputs && value; i++) {
         rt_array *a;
         if (rt_array_make(&a, r, c->in[i].type, c->in[i].rank, c->in[i].dim)) return NULL;
         for (size_t k = 0; k < a->count; k++) {
-            if (!in) rt_array_put(a, k, 1);
+            if (!in) rt_array_put(a, k, fill);
             else if (ids[i]) rt_array_put_int(a, k, ((const int32_t *)in[i])[k]);
             else rt_array_put(a, k, (double)((const float *)in[i])[k]);
         }
@@ -37,12 +37,12 @@ static rt_array **inputs_of(const rt_onnx_call *c, rt_region *r, const void *con
     return value;
 }
 
-rt_status rt_onnx_call_try(rt_onnx_call *c)
+static rt_status try_with(rt_onnx_call *c, double fill)
 {
     rt_region *r = rt_region_new((size_t)1 << 30);
     rt_array *y = NULL;
     if (!r) return RT_RUN;
-    rt_array **value = inputs_of(c, r, NULL, NULL);
+    rt_array **value = inputs_of(c, r, NULL, NULL, fill);
     rt_status st = value ? evaluate(c, r, value, &y, SECONDS) : RT_INPUT;
     if (!st) {
         c->type = y->type;
@@ -56,9 +56,16 @@ rt_status rt_onnx_call_try(rt_onnx_call *c)
     return st;
 }
 
+/* Ones are in no axis of one, which indices may be of. */
+rt_status rt_onnx_call_try(rt_onnx_call *c)
+{
+    rt_status st = try_with(c, 1);
+    return st == RT_INPUT ? try_with(c, 0) : st;
+}
+
 static int row_in(const rt_onnx_call *c, rt_region *r, float *y, const void *const *in, const char *ids)
 {
-    rt_array *a = NULL, **value = r ? inputs_of(c, r, in, ids) : NULL;
+    rt_array *a = NULL, **value = r ? inputs_of(c, r, in, ids, 0) : NULL;
     if (!value || evaluate(c, r, value, &a, 0)) return 0;
     if (a->rank != c->rank || memcmp(a->dim, c->dim, sizeof c->dim)) return 0;
     for (size_t i = 0; i < a->count; i++) y[i] = (float)rt_array_double(a, i);

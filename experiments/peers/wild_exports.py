@@ -590,7 +590,7 @@ def main():
                     y = np.array([[r[k] for k in sorted(r)] for r in y], "f4")
                 if isinstance(y, np.ndarray) and y.dtype.kind == "f":
                     answers["out:" + x.name] = y.astype("f8")
-            np.savez(path + ".npz", **{"in:" + k: v for k, v in feeds.items()}, **answers)
+            np.savez(path + ".npz", **{"in:" + k: v for k, v in feeds.items() if k in cast}, **answers)
             print(f"wrote {name}: {os.path.getsize(path + '.onnx') >> 10} KiB, {[x[4:] for x in answers]}", flush=True)
         except Exception as e:
             print(f"failed {name}: {type(e).__name__}: {str(e).strip().splitlines()[0][:150] if str(e).strip() else ''}", flush=True)

@@ -300,6 +300,34 @@ static int only_moves(const rt_eval_node *n)
     return 0;
 }
 
+/* Rows of a table that is constant, or is quantized and so kept; 0: it is none. */
+static int64_t rows_of_table(const rt_eval_graph *g, int value)
+{
+    enum { STEPS = 4 };
+    for (int step = 0; step < STEPS && value >= 0; step++) {
+        const rt_array *table = g->known[value];
+        const rt_eval_node *giver = NULL;
+        if (table) return table->rank ? table->dim[0] : 0;
+        for (const rt_eval_node *n = g->node; n < g->node + g->nodes && !giver; n++)
+            if (n->outputs == 1 && n->out[0] == value) giver = n;
+        if (!giver || !giver->inputs || *giver->domain) return 0;
+        if (strcmp(giver->op, "DequantizeLinear") && strcmp(giver->op, "QuantizeLinear") && strcmp(giver->op, "Cast") &&
+            strcmp(giver->op, "Identity"))
+            return 0;
+        value = giver->in[0];
+    }
+    return 0;
+}
+
+/* The table that input i of a node picks rows from; -1: none. */
+static int table_of(const rt_eval_node *n, int i)
+{
+    if (!*n->domain && !strcmp(n->op, "Gather") && i == 1) return n->in[0];
+    if (!strcmp(n->domain, "com.microsoft") && !strcmp(n->op, "EmbedLayerNormalization") && i < 2 && n->inputs > 4)
+        return n->in[i ? 4 : 2];
+    return -1;
+}
+
 /* Rows of the smallest constant table that an input, or a part of it in another type or place, picks from; IDS at
  * most. Nodes come behind what they read. */
 static int ids_to_try(const rt_eval_graph *g, int value)
@@ -309,10 +337,10 @@ static int ids_to_try(const rt_eval_graph *g, int value)
     if (!is_ids) return IDS;
     is_ids[value] = 1;
     for (const rt_eval_node *n = g->node; n < g->node + g->nodes; n++) {
-        const int picks = !*n->domain && !strcmp(n->op, "Gather") && n->inputs > 1;
-        if (picks && n->in[1] >= 0 && is_ids[n->in[1]] && n->in[0] >= 0) {
-            const rt_array *table = g->known[n->in[0]];
-            if (table && table->rank && table->dim[0] > 0 && table->dim[0] < least) least = table->dim[0];
+        for (int i = 0; i < n->inputs && i < 2; i++) {
+            int table = n->in[i] >= 0 && is_ids[n->in[i]] ? table_of(n, i) : -1;
+            int64_t rows = table >= 0 ? rows_of_table(g, table) : 0;
+            if (rows > 0 && rows < least) least = rows;
         }
         int moved = 0, reads = strcmp(n->op, "Concat") ? 1 : n->inputs;
         if (!only_moves(n)) continue;

@@ -1,11 +1,11 @@
-/* student/onnx/onnx_unroll.c - loops of as many turns as the row's shape or a constant says become their bodies, one behind the other: what is left
- * are operators that have layers. */
+/* student/onnx/onnx_unroll.c - loops of as many turns as the row's shape or a constant says become their bodies, one
+ * behind the other: what is left are operators that have layers. */
 #include <string.h>
 
 #include "student/onnx/onnx_parts.h"
 #include "student/onnx/onnx_row.h"
 
-enum { TURNS = 64, NODES = 4096 /* that a loop may become */ };
+enum { TURNS = 512, NODES = 3000 /* that a loop may become */ };
 
 /* A loop: states go from turn to turn, scanned inputs are read a piece a turn, outputs are piled up. */
 typedef struct {
@@ -44,7 +44,8 @@ static int goes_on(const rt_onnx_row *row, const loop *l)
     for (int i = 0; i < b->captures; i++) {
         int from = b->captured_from[i];
         if (b->capture[i] == v)
-            return !row->varies[from] && row->value[from] && row->value[from]->count && rt_array_int(row->value[from], 0);
+            return !row->varies[from] && row->value[from] && row->value[from]->count &&
+                   rt_array_int(row->value[from], 0);
     }
     return v == b->input[1] || (b->known[v] && b->known[v]->count == 1 && rt_array_int(b->known[v], 0));
 }
@@ -217,7 +218,8 @@ static rt_status unroll(rt_onnx_row *row, int at, const loop *l)
         int k = i - l->states, *side = rt_region_list(r, (size_t)l->turns, sizeof *side),
             back = !l->is_loop && listed(l->node, "scan_output_directions", k);
         if (!side) return RT_INPUT;
-        for (int t = 0; t < l->turns; t++) side[back ? l->turns - 1 - t : t] = pile[(size_t)t * (size_t)l->outs + (size_t)k];
+        for (int t = 0; t < l->turns; t++)
+            side[back ? l->turns - 1 - t : t] = pile[(size_t)t * (size_t)l->outs + (size_t)k];
         put(&m, l, "Concat", side, l->turns, l->node->out[i],
             int_attr(&m, "axis", l->is_loop ? 0 : listed(l->node, "scan_output_axes", k)));
     }
