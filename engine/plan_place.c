@@ -108,9 +108,10 @@ static void cut(rt_plan *p, rt_phase *f)
     f->rows = round_up(fmax(fmin(rows, all), 1), grain);
     f->slots = (int)ceil(all / f->rows);
     double chunk = CHUNK_BYTES / l.live;
+    double weights = p->spec.train ? l.weights : l.held;      /* chunks of training decide its sums: they stay */
     if (!p->spec.train && 2 * l.live <= PAIR_BYTES) chunk = fmax(chunk, 2);
-    if (l.held > WIDE_FLOATS)
-        chunk = fmax(chunk, fmin(WIDE_REUSE * l.held / l.work, WIDE_BYTES / l.live));
+    if (weights > WIDE_FLOATS)
+        chunk = fmax(chunk, fmin(WIDE_REUSE * weights / l.work, WIDE_BYTES / l.live));
     f->chunk = least(chunk < l.grain ? l.grain : (int)fmin(chunk, f->rows) / l.grain * l.grain, f->rows);
 }
 

@@ -13,8 +13,9 @@ enum { BACK_ONLY = -1, FORWARD_ONLY = -2 };          /* beside the kinds of loss
 /* Where things lie in a block's shared memory, in floats: the inputs of layers, rounded, of which the last is what the
  * chain gives; the same as they are, for the way back (-1: they are not kept); gradients of layers with even and with
  * odd numbers; sums; weights and biases (-1: they are read where they are), which are a copy of `many` floats from
- * `from` on. And how threads lie: along 1 << over[n] columns of layer n at a time, and beside each other along slices of
- * `per` of its k; on the way back along 1 << under[n] of its k, and along rows. Divisions take longer than products. */
+ * `from` on. And how threads lie: along 1 << over[n] columns of layer n at a time, and beside each other along slices
+ * of `per` of its k; on the way back along 1 << under[n] of its k, and along rows. Divisions take longer than
+ * products. */
 struct room {
     const float *from;
     int many, copy, part, all, dz[2];

@@ -1,6 +1,6 @@
-/* The first layer of a chain where it has many weights; see cuda_chain.h. k is cut into RT_CHAIN_PARTS. A block computes
- * ROWS rows of COLUMNS columns of one of them, or of all, one behind the other: its lanes have QUAD columns each, and a
- * part is cut into SLICES, which k alone decides and whose sums are added in their order. */
+/* The first layer of a chain where it has many weights; see cuda_chain.h. k is cut into RT_CHAIN_PARTS. A block
+ * computes ROWS rows of COLUMNS columns of one of them, or of all, one behind the other: its lanes have QUAD columns
+ * each, and a part is cut into SLICES, which k alone decides and whose sums are added in their order. */
 #include "engine/cuda/chain.cuh"
 
 namespace {
@@ -31,8 +31,12 @@ RT_DEVICE void rows_of(float *to, const rt_chain &c, int row0, int k0, int count
         int r = i / along, at = i % along * each;
         bool in = row0 + r < c.rows && k0 + at < k;
         float *place = to + r * count + at;
-        if (!ROUND) rt_copy_async(place, in ? c.x + (size_t)(row0 + r) * (size_t)k + k0 + at : c.x, each * (int)sizeof(float), in);
-        else for (int u = 0; u < each; u++) place[u] = rounded(place[u], c.round);
+        if constexpr (ROUND) {
+            for (int u = 0; u < each; u++) place[u] = rounded(place[u], c.round);
+        } else {
+            const float *from = in ? c.x + (size_t)(row0 + r) * (size_t)k + k0 + at : c.x;
+            rt_copy_async(place, from, each * (int)sizeof(float), in);
+        }
     }
 }
 

@@ -258,7 +258,7 @@ __global__ void __launch_bounds__(THREADS) k_chain_weights(const RT_CONSTANT arg
         prepare(mine, l, of, k, n, fours);
         if (my_bias) own_of<1>(bias, of, l.dbias + at.n0 + t, l.bias + at.n0 + t);
         of.now = now;
-        for (int r = t; tells && r < c.rows; r += THREADS) of_row += fabsf(e.rows[r]);     /* not finite if one is not */
+        for (int r = t; tells && r < c.rows; r += THREADS) of_row += fabsf(e.rows[r]);   /* not finite if one is not */
     }
     for (int row0 = 0; row0 < c.rows; row0 += DEEP) {
         __syncthreads();

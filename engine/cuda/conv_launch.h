@@ -18,6 +18,7 @@
 #include <cuda_runtime_api.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "engine/kernels.h"
 
@@ -118,10 +119,12 @@ static inline rt_conv_cut rt_conv_cut_of(const rt_conv_shape *s)
     enum { BLOCKS = 132 };
     int lanes = rt_conv_is_lanes(s), few = rt_conv_is_few(s), taps = s->kh * s->kw,
         blocks = lanes ? 4 * BLOCKS : few ? 2 * BLOCKS : BLOCKS;
-    rt_conv_cut c = {.slots = lanes || few ? 1 : 2,
-                     .image = s->c <= 16 && !lanes ? 16 : 32,
-                     .out = s->n <= 16 ? 16 : 32,
-                     .taps = taps < RT_CONV_CUT_TAPS ? taps : RT_CONV_CUT_TAPS};
+    rt_conv_cut c;
+    memset(&c, 0, sizeof c);
+    c.slots = lanes || few ? 1 : 2;
+    c.image = s->c <= 16 && !lanes ? 16 : 32;
+    c.out = s->n <= 16 ? 16 : 32;
+    c.taps = taps < RT_CONV_CUT_TAPS ? taps : RT_CONV_CUT_TAPS;
     if (s->n % 4 || (!few && (s->c % 4 || (s->groups != 1 && !lanes))) || (taps == 1 && !few && !lanes)) return c;
     if (!lanes && taps % RT_CONV_CUT_TAPS && c.taps > RT_CONV_CUT_FEW) c.taps = RT_CONV_CUT_FEW;
     if (few) c.image = s->c, c.taps = RT_CONV_FEW_ROWS / s->c;

@@ -45,7 +45,7 @@
 #define RT_UNROLL
 #define RT_UNROLL_N(n)
 #define RT_DEVICE static inline
-#define RT_CONSTANT                                    /* a kernel's argument that is not written, so need not be copied */
+#define RT_CONSTANT                                  /* a kernel's argument that is not written, so is not copied */
 #define RT_HERE , RT_EMULATED_HERE                    /* the place of the call, for messages */
 
 #else

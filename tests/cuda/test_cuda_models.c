@@ -5,7 +5,8 @@
 static void twenty(const char *name, int batch, double drift)
 {
     char *text = scene_text(name);
-    cuda_scene s = {.arch = text, .batch = batch, .steps = 20, .orders = 1, .gradient = 1e-4, .drift = drift, .lr = 0.01};
+    cuda_scene s = {.arch = text, .batch = batch, .steps = 20, .orders = 1, .gradient = 1e-4, .drift = drift,
+                    .lr = 0.01};
     rt_device *card;
     check_ok(rt_device_open(&card, "cuda", 1));
     int real = !rt_emulated_calls();
