@@ -31,7 +31,8 @@
  *                                             mean probability of the best class, of the first head of classes
  *   source/leaves u8 (spans, 16)              what the rows were: the leaves (data/identity.h) of their spans
  *   labels/head_crc32c u32 (1)                CRC32C of the manifest, the leaves, the counts, the mean and
- *                                             block_crc32c; of the manifest alone as long as rows are missing
+ *                                             block_crc32c; of the manifest alone as long as rows are missing, which
+ *                                             whoever opens the store compares (0: begun by an older version)
  *   labels/complete u8 (1), manifest text     who, from what, how
  *   hand/row u64 (n), hand/label i32 (n)      where there are labels by hand: rows, rising, and their classes; status
  *                                             is RT_LABEL_BY_HAND there, and the teacher's answer stays beside it. Of

@@ -72,19 +72,20 @@ static rt_status read_set(rt_labels *l, rt_h5_file *f, const char *name, uint64_
     return rt_h5_read_all(out, f, name, bytes);
 }
 
-/* What belongs to the whole store, and, when it is complete, the CRC of all that. */
+/* What belongs to the whole store, and its CRC. Of a store that is not complete that is the manifest's alone, or, cut
+ * at the very end, that of all; 0 where an older version began it. It is read before what it covers: another process
+ * that ends the store meanwhile writes it last. */
 static rt_status read_head(rt_labels *l, rt_h5_file *f, const char *manifest)
 {
     double *confidence = NULL;
-    uint32_t *head = NULL;
-    RT_TRY(read_set(l, f, "source/leaves", RT_LEAF_BYTES * l->spans, &l->leaf));
-    RT_TRY(read_set(l, f, "labels/status_count", 8 * RT_LABEL_STATUSES, &l->status_count));
-    RT_TRY(read_set(l, f, "labels/class_count", 8 * (uint64_t)l->spec.classes, &l->class_count));
-    RT_TRY(read_set(l, f, "labels/block_crc32c", 4 * l->blocks, &l->crc));
-    rt_status st = read_set(l, f, "labels/confidence_mean", 8, &confidence);
-    if (!st) st = read_set(l, f, "labels/head_crc32c", 4, &head);
+    uint32_t *head = NULL, crc = rt_crc32c(0, manifest, strlen(manifest)), of_manifest = crc;
+    RT_TRY(read_set(l, f, "labels/head_crc32c", 4, &head));
+    rt_status st = read_set(l, f, "source/leaves", RT_LEAF_BYTES * l->spans, &l->leaf);
+    if (!st) st = read_set(l, f, "labels/status_count", 8 * RT_LABEL_STATUSES, &l->status_count);
+    if (!st) st = read_set(l, f, "labels/class_count", 8 * (uint64_t)l->spec.classes, &l->class_count);
+    if (!st) st = read_set(l, f, "labels/block_crc32c", 4 * l->blocks, &l->crc);
+    if (!st) st = read_set(l, f, "labels/confidence_mean", 8, &confidence);
     if (!st) {
-        uint32_t crc = rt_crc32c(0, manifest, strlen(manifest));
         crc = rt_crc32c(crc, l->leaf, RT_LEAF_BYTES * l->spans);
         crc = rt_crc32c(crc, l->status_count, 8 * RT_LABEL_STATUSES);
         crc = rt_crc32c(crc, l->class_count, 8 * (size_t)l->spec.classes);
@@ -94,6 +95,11 @@ static rt_status read_head(rt_labels *l, rt_h5_file *f, const char *manifest)
         if (l->complete && l->head_crc != *head)
             st = rt_fail(RT_INPUT, "%s: its manifest, counts or checksums are damaged: their CRC32C is %08x, %08x is "
                          "stored; label again", l->path, l->head_crc, *head);
+        if (!l->complete && *head && *head != of_manifest && *head != l->head_crc)
+            st = rt_fail(RT_INPUT, "%s: the manifest of this unfinished store, or its checksum, is damaged: its CRC32C "
+                         "is %08x, %08x is stored; take the file from a backup, or remove it and label again (the "
+                         "same 'retort label' command ends one that was cut at its very end)", l->path, of_manifest,
+                         *head);
     }
     free(confidence);
     free(head);
@@ -187,6 +193,7 @@ static rt_status read_all(rt_labels *l, rt_h5_file *f, int partial)
     if (!st) st = read_spec(l, f->size);
     if (!st) st = read_source(l);
     if (!st && !l->heads) st = read_classes(l);
+    if (st == RT_USAGE) st = rt_fail_in(RT_INPUT, "%s: its manifest is damaged, label again", l->path);
     l->width = l->spec.classes;
     if (!st) st = read_columns(l, f);
     if (!st) st = rt_label_hand_read(&l->hand, f, &l->spec, l->manifest, l->path);

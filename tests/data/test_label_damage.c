@@ -2,6 +2,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "data/label_append.h"
+#include "data/labels_parts.h"
 #include "tests/data/label_stores.h"
 
 /* ---- rows without a label ---- */
@@ -98,6 +100,81 @@ static void damage(void **state)
     rt_labels_close(l);
 }
 
+/* Of a store that is not complete too: every bit of the manifest, and its checksum, before anybody reads it or copies
+ * it. One that was cut at its very end has the checksum of all, one of an older version none: they are read. */
+static void damage_of_unfinished(void **state)
+{
+    (void)state;
+    char path[128], csv[128], whole[128];
+    static const uint32_t none = 0;
+    static const unsigned char zero = 0;
+    rt_labels *l;
+    cJSON *r = NULL;
+    rt_digest before, after;
+    check_ok(write_blocks(in_folder(path, "part.h5"), plain, "t", 1, 0));
+    FILE *f = fopen(in_folder(csv, "hand.csv"), "w");
+    fputs("row,label\n130,5\n", f);
+    fclose(f);
+    uint64_t at = offset_of(path, "manifest"), head = offset_of(path, "labels/head_crc32c"), size = 0;
+    rt_h5_file *h;
+    check_ok(rt_h5_scan(&h, path));
+    size = rt_h5_find(h, "manifest")->element;
+    rt_h5_close(h);
+    assert_true(size > 300);
+    for (uint64_t bit = 0; bit < 8 * (size + sizeof none); bit++) {
+        uint64_t byte = bit / 8 < size ? at + bit / 8 : head + bit / 8 - size;
+        flip_bit(path, byte, (int)(bit % 8));
+        check_fails(rt_labels_open(&l, path, 1), RT_INPUT, "part.h5");
+        if (bit % 601 == 0 || bit == 8 * size + 5) {
+            check_ok(rt_digest_file(&before, path, 0));
+            check_fails(rt_labels_open(&l, path, 0), RT_INPUT, "part.h5");             /* as train and export do */
+            for (int goes_on = 0; goes_on < 2; goes_on++) {
+                rt_status st = goes_on ? write_blocks(path, plain, "t", 3, 0)
+                                       : rt_label_append(&(rt_label_append_job){.store = path, .hand = csv}, &r);
+                if ((st != RT_INPUT && st != RT_USAGE) || !strstr(rt_error_message(), "part.h5"))
+                    fail_msg("bit %d: status %d: %s", (int)bit, st, rt_error_message());
+            }
+            check_ok(rt_digest_file(&after, path, 0));
+            assert_string_equal(before.hex, after.hex);
+        }
+        flip_bit(path, byte, (int)(bit % 8));
+    }
+    flip_bit(path, head, 5);
+    check_fails(rt_labels_open(&l, path, 1), RT_INPUT, "the manifest of this unfinished store, or its checksum, is");
+    flip_bit(path, head, 5);
+    int fd = open(path, O_RDWR);
+    uint32_t told;
+    assert_int_equal(pread(fd, &told, sizeof told, (off_t)head), sizeof told);
+    assert_int_equal(pwrite(fd, &none, sizeof none, (off_t)head), sizeof none);        /* of an older version */
+    check_ok(rt_labels_open(&l, path, 1));
+    assert_true(rt_labels_has_block(l, 0) && !rt_labels_has_block(l, 1));
+    rt_labels_close(l);
+    assert_int_equal(pwrite(fd, &told, sizeof told, (off_t)head), sizeof told);
+    close(fd);
+    check_ok(rt_label_append(&(rt_label_append_job){.store = path, .hand = csv}, &r)); /* grown by hand: read on */
+    cJSON_Delete(r);
+    check_ok(rt_labels_open(&l, path, 1));
+    rt_labels_close(l);
+    check_ok(write_blocks(path, plain, "t", 3, 0));
+    in_folder(whole, "whole.h5");
+    check_ok(write_blocks(whole, plain, "t", 3, 0));
+    check_ok(rt_label_append(&(rt_label_append_job){.store = whole, .hand = csv}, &r));
+    cJSON_Delete(r);
+    files_equal(path, whole);
+    fd = open(whole, O_RDWR);                                                          /* killed before the last byte */
+    assert_int_equal(pwrite(fd, &zero, 1, (off_t)offset_of(whole, "labels/complete")), 1);
+    close(fd);
+    check_ok(rt_labels_open(&l, whole, 1));
+    assert_false(rt_labels_complete(l));
+    rt_labels_close(l);
+    at = offset_of(whole, "manifest");
+    for (uint64_t byte = 0; byte < size; byte += 5) {
+        flip_bit(whole, at + byte, (int)(byte % 8));
+        check_fails(rt_labels_open(&l, whole, 1), RT_INPUT, "whole.h5");
+        flip_bit(whole, at + byte, (int)(byte % 8));
+    }
+}
+
 /* The manifest of a store that is not complete is not gone on with when it is damaged: what is written last would cover
  * the damage. Neither half-written nor whole heads are taken for damage. */
 static void damage_before_the_end(void **state)
@@ -136,6 +213,7 @@ static int set_up_store(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(bad_rows), cmocka_unit_test(damage),
+                                       cmocka_unit_test(damage_of_unfinished),
                                        cmocka_unit_test(damage_before_the_end)};
     return cmocka_run_group_tests(tests, set_up_store, tear_down);
 }
