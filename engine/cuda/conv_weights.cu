@@ -109,7 +109,7 @@ struct writer {
     }
 };
 
-template <int MATH, int ROWS, int Q, bool VEC> __global__ void __launch_bounds__(THREADS) k_conv_weights(job a)
+template <int MATH, int ROWS, int Q, bool VEC> __global__ void __launch_bounds__(THREADS, 2) k_conv_weights(job a)
 {
     typedef reader<MATH, ROWS, Q, VEC> tiles;
     RT_SHARED_2D(float, left, STAGES, tiles::left::FLOATS);
