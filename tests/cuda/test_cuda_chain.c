@@ -47,6 +47,28 @@ static void first(void **state)
                               .gradient = 6e-2, .drift = 6e-2});
 }
 
+/* A first layer's parts of k are held and added up by the next launch, or, where rows are many, added at once: in one
+ * order, so that a row has the same bits. */
+static void parts(void **state)
+{
+    (void)state;
+    cuda_scene many = {.arch = NET("[300]", 3, DENSE(70) ", " RELU ", " DENSE(3)), .batch = 1030}, few = many;
+    rt_model *m = scene_model(many.arch);
+    rt_device *card;
+    scene_data d = scene_fill(&many, m);
+    scene_result at_once = {0}, apart = {0};
+    few.batch = 40;
+    check_ok(rt_device_open(&card, "cuda", 1));
+    scene_answer(&many, m, card, &d, &at_once);
+    scene_answer(&few, m, card, &d, &apart);
+    assert_memory_equal(apart.answers, at_once.answers, 40 * 3 * sizeof(float));
+    scene_free(&apart);
+    scene_free(&at_once);
+    scene_free_data(&d);
+    rt_device_close(card);
+    rt_model_free(m);
+}
+
 /* Every loss that a row has by itself is taken into the launch; dist is not. */
 static void losses(void **state)
 {
@@ -65,6 +87,12 @@ static void within(void **state)
     scene_check(&(cuda_scene){.arch = NET("[4, 4, 2]", 3, "{\"op\": \"conv2d\", \"out\": 4, \"kernel\": 3}, " RELU
                                           ", {\"op\": \"flatten\"}, " DENSE(9) ", " RELU ", " DENSE(3)),
                               .batch = 6, .rows = 5, .steps = 2});
+    scene_check(&(cuda_scene){.arch = NET("[4, 4, 2]", 3, "{\"op\": \"conv2d\", \"out\": 4, \"kernel\": 3}, "
+                                          "{\"op\": \"flatten\", \"name\": \"f\"}, " DENSE(9) ", " RELU
+                                          ", {\"op\": \"dense\", \"name\": \"a\", \"out\": 3}, "
+                                          "{\"op\": \"dense\", \"name\": \"b\", \"out\": 3, \"from\": \"f\"}, "
+                                          "{\"op\": \"add\", \"from\": [\"a\", \"b\"]}"),
+                              .batch = 6, .rows = 5, .steps = 2});
     scene_check(&(cuda_scene){.arch = SHARED, .batch = 6, .steps = 2});
 }
 
@@ -76,6 +104,10 @@ static void rounded(void **state)
         scene_check(&(cuda_scene){.arch = NET("[40]", 5, DENSE(24) ", " DENSE(12) ", " DENSE(5)), .batch = 9,
                                   .steps = 2, .precision = p, .forward = p == RT_P_TF32 ? 2e-3 : 2e-2,
                                   .gradient = p == RT_P_TF32 ? 4e-3 : 4e-2, .drift = p == RT_P_TF32 ? 1e-2 : 6e-2});
+    /* The bias's gradient is the sum of gradients as they are: where inputs are next to nothing, it is as exact. */
+    for (rt_precision p = RT_P_TF32; p <= RT_P_BF16; p++)
+        scene_check(&(cuda_scene){.arch = NET("[6]", 5, "{\"op\": \"dense\", \"out\": 8, \"bias\": false}, " DENSE(5)),
+                                  .batch = 9, .steps = 1, .precision = p, .scale = 1e-30f, .drift = 1e-4});
 }
 
 /* The update by the launch that makes the gradients: both optimizers, averages. */
@@ -150,7 +182,8 @@ static void of_models(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(shapes), cmocka_unit_test(first), cmocka_unit_test(losses),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(shapes),  cmocka_unit_test(first),
+                                       cmocka_unit_test(parts),   cmocka_unit_test(losses),
                                        cmocka_unit_test(within),  cmocka_unit_test(rounded),
                                        cmocka_unit_test(updates), cmocka_unit_test(of_models)};
     return cmocka_run_group_tests(tests, NULL, NULL);
