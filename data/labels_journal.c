@@ -130,11 +130,12 @@ rt_status rt_label_forget_journals(const char *path) { return rt_label_each_jour
 
 /* ---- reading ---- */
 
-/* A line without its checksum, that holds: its length, else 0. */
+/* A line without its checksum, that holds: its length, else 0. Behind the checksum it ends: two lines whose newline is
+ * damaged are not the first of them. */
 static int checked(const char *line, int n)
 {
     unsigned own;
-    return n > 0 && sscanf(line + n, "%8x", &own) == 1 && rt_crc32c(0, line, (size_t)n) == own ? n : 0;
+    return n > 0 && strlen(line + n) == 8 && sscanf(line + n, "%8x", &own) == 1 && rt_crc32c(0, line, (size_t)n) == own ? n : 0;
 }
 
 /* 0: it is none of ours, or is damaged. */
