@@ -135,7 +135,8 @@ rt_status rt_label_forget_journals(const char *path) { return rt_label_each_jour
 static int checked(const char *line, int n)
 {
     unsigned own;
-    return n > 0 && strlen(line + n) == 8 && sscanf(line + n, "%8x", &own) == 1 && rt_crc32c(0, line, (size_t)n) == own ? n : 0;
+    if (n <= 0 || strlen(line + n) != 8 || sscanf(line + n, "%8x", &own) != 1) return 0;
+    return rt_crc32c(0, line, (size_t)n) == own ? n : 0;
 }
 
 /* 0: it is none of ours, or is damaged. */
