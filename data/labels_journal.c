@@ -178,13 +178,18 @@ rt_status rt_label_read_journal(const char *journal, rt_label_named *to)
     if (stat(journal, &s))
         return errno == ENOENT ? RT_OK : rt_fail(rt_errno_status(errno), "%s: %s", journal, strerror(errno));
     RT_TRY(rt_read_file(&text, &all, journal, MOST));
-    for (const char *at = text, *end; (end = memchr(at, '\n', all - (size_t)(at - text))); at = end + 1) {
-        char line[LINE];
+    const char *at = text;
+    char line[LINE];
+    for (const char *end; (end = memchr(at, '\n', all - (size_t)(at - text))); at = end + 1) {
         snprintf(line, sizeof line, "%.*s", end - at < (ptrdiff_t)sizeof line ? (int)(end - at) : 0, at);
         if (!strncmp(line, RT_LABEL_SYNC_MARK, sizeof RT_LABEL_SYNC_MARK - 1))
             snprintf(to->failed, RT_LABEL_FAILED, "%s", line + sizeof RT_LABEL_SYNC_MARK - 1);
         else if (!take_line(line, to)) snprintf(to->damaged, RT_LABEL_FAILED, "%s", base_of(journal));
     }
+    /* A write that was cut off leaves less than a line; a whole one with another byte behind it had its newline there. */
+    size_t left = all - (size_t)(at - text);
+    snprintf(line, sizeof line, "%.*s", left > 1 && left <= sizeof line ? (int)left - 1 : 0, at);
+    if (take_line(line, to)) snprintf(to->damaged, RT_LABEL_FAILED, "%s", base_of(journal));
     free(text);
     return RT_OK;
 }
