@@ -56,13 +56,28 @@ expect 0 "baseline and candidate are the same model" "$retort" eval --baseline o
 
 # A pass holds 1024 rows: of more, too, the models' own table has each row's own answer, as counted from what predict wrote.
 "$retort" train t.json --out C --quiet train.epochs=1 data.rows=0:32 > /dev/null || fail "train a poor one"
-expect 0 "" "$retort" eval --baseline $a --candidate C/model.h5 --data band.h5 --out E8 eval.speed=false
+right_of() { sed -n 's/.*"right":[[:space:]]*\[\(.*\)\].*/\1/p' "$1/evaluation.json"; }
+expect 0 "" "$retort" eval --baseline $a --candidate C/model.h5 --data band.h5 --out E8 eval.speed=false compare.confidence=0.8 compare.seed=2
 for m in A C; do
-    expect 0 "" "$retort" predict $m/model.h5 --data band.h5 --out all$m.csv
+    for f in csv h5; do expect 0 "" "$retort" predict $m/model.h5 --data band.h5 --out all$m.$f; done
     awk -F, 'NR > 1 { right[$NF] += $3 == $NF } END { print right["k0"] ", " right["k1"] ", " right["k2"] }' all$m.csv
 done > want.txt
 [ "$(sort -u want.txt | wc -l)" -eq 2 ] || fail "two models that answer alike: $(cat want.txt)"
-sed -n 's/.*"right":[[:space:]]*\[\(.*\)\].*/\1/p' E8/evaluation.json | cmp -s - want.txt || fail "right answers by class in more rows than a pass holds"
+right_of E8 | cmp -s - want.txt || fail "right answers by class in more rows than a pass holds"
+
+# Beside a file the model answers for itself; the file says what its model has seen.
+expect 0 "allA.h5 has seen 600 of its rows in training" "$retort" eval --baseline allA.h5 --candidate C/model.h5 --data band.h5 --out E9 eval.speed=false compare.confidence=0.8
+[ "$(right_of E9)" = "$(tail -n 1 want.txt)" ] || fail "a model beside a file has others' answers: $(right_of E9)"
+
+# Its confidence: b of n rows flip, and Wilson's interval (1927) at 80 % has the normal distribution's 0.9 quantile. Its seed: others
+# are drawn, from the same rows.
+field() { sed -n '/"metric":[[:space:]]*"'$2'"/,/"method"/s/.*"'$3'":[[:space:]]*\([-0-9.e]*\).*/\1/p' $1/evaluation.json | head -n 1; }
+b=$(paste -d, allA.csv allC.csv | awk -F, -v w="$(head -1 allA.csv | awk -F, '{ print NF }')" 'NR > 1 { b += $3 == $w && $(w + 3) != $w } END { print b }')
+awk -v b="$b" -v lo="$(field E8 nfr lo)" -v hi="$(field E8 nfr hi)" 'BEGIN { n = 1500; p = b / n; z = 1.2815515655446004; d = 1 + z * z / n
+    m = (p + z * z / (2 * n)) / d; h = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / d
+    exit !(b > 100 && lo - m + h < 1e-9 && m - h - lo < 1e-9 && hi - m - h < 1e-9 && m + h - hi < 1e-9) }' || fail "Wilson's interval at 80 %: $b, $(field E8 nfr lo) to $(field E8 nfr hi)"
+[ "$(field E8 macro_f1 lo)" != "$(field E9 macro_f1 lo)" ] && [ "$(field E8 macro_f1 drop)" = "$(field E9 macro_f1 drop)" ] || fail "another seed draws the same: $(field E8 macro_f1 lo)"
+b=B/model.h5
 
 # Rows that are not the same.
 expect 0 "" "$retort" predict $b --data band.h5 --rows 700: --out less.h5
@@ -103,6 +118,13 @@ if (ulimit -v 2000000; "$retort" --version) > /dev/null 2>&1; then
 (ulimit -v 2000000; expect 4 "MB are free: ask about a part of them" "$retort" eval --baseline T1/model.h5 --candidate T2/model.h5 --data many.h5 --out none data.names=position eval.speed=false; exit $failed) || failed=1
 fi
 [ ! -e none ] && [ ! -e none.h5 ] || fail "something was left"
+
+# Files of more rows than are read at once (65536): each row is found in the other by its id.
+awk 'BEGIN { print "a,k"; for (i = 0; i < 66000; i++) { a = i * 7919 % 66000 / 9429; print a "," i % 2 } }' > long.csv
+"$retort" import long.csv --label k --out long.h5 --quiet > out.txt 2>&1 || fail "import: $(cat out.txt)"
+expect 0 "" "$retort" predict T1/model.h5 --data long.h5 --out long1.h5
+expect 0 "" "$retort" predict T2/model.h5 --data long.h5 --rows 100: --out long2.h5
+expect 5 "100 are of the first alone, 0 of the second" "$retort" eval --baseline long1.h5 --candidate long2.h5 --out none
 
 # A step of an experiment.
 cat > x.json <<X

@@ -286,6 +286,7 @@ static void summaries(void **state)
     assert_true(n < 1000);
     rt_label_named all = {.blocks = MANY, .stored = crc, .crc = got, .named = named, .taken = taken};
     check_ok(rt_label_read_journal(j.path, &all));
+    assert_string_equal(all.damaged, "");
     for (int i = 0; i < MANY; i++) {
         assert_int_equal(named[i], done[i] == RT_LABEL_NAMED);
         if (named[i]) assert_int_equal(got[i], crc[i]);
@@ -301,12 +302,16 @@ static void summaries(void **state)
         check_ok(rt_write_file(j.path, text, n));
         text[i] = was;
         memset(named, 0, sizeof named);
+        *all.damaged = 0;
         check_ok(rt_label_read_journal(j.path, &all));
+        if (strcmp(all.damaged, "j.journal")) fail_msg("byte %d of %d is changed, and nobody says so", (int)i, (int)n);
         for (int k = 0; k < MANY; k++) assert_true(!named[k] || done[k] == RT_LABEL_NAMED);
     }
     for (size_t i = 0; i < n; i++) {
         check_ok(rt_write_file(j.path, text, i));
+        *all.damaged = 0;
         check_ok(rt_label_read_journal(j.path, &all));
+        assert_string_equal(all.damaged, "");          /* a write that was cut off is no damage */
     }
     free(text);
     unlink(j.path);

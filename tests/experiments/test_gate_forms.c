@@ -208,6 +208,8 @@ static void one_screen(void **state)
     char *screen = rt_gate_screen(v);
     assert_int_equal(lines_of(screen), 24);
     assert_non_null(strstr(screen, "and 294 more, in verdict.json"));
+    assert_non_null(strstr(screen, "note: and 298 more, in verdict.json"));              /* of 301, three are shown */
+    assert_non_null(strstr(screen, "not comparable: and 299 more, in verdict.json"));    /* and two */
     free(screen);
     cJSON_Delete(v);
 }
@@ -232,6 +234,14 @@ static void says(void **state)
     assert_int_equal(count(xml, "<failure "), 4);
     assert_non_null(strstr(xml, "waived until 2027-01-31: six"));
     assert_non_null(strstr(md, "waived until 2027-01-31: six"));
+    static const char *const rows[] = {
+        "\n| **regression** | recall class=six | 0.915 | 0.9013 | 0.0137 | [0.0101, 0.0173] | max_drop 0.005 | 10000 | "
+        "300, 163 |\n| **not measured** | recall class=six | - | - | - |  | max_ratio 1.1 | 0 |  |\n",
+        "| **undecided** | recall class=six | 0.9 | 0.88 | 0.02 | [0.01, 0.04] | max_drop 0.03 | 500 | 20, 10 |\n",
+        "| **waived** | recall class=six | - | 0.03 | 0.03 | [0.025, 0.036] | max 0.02 | 10000 | 300, 163 |\n",
+        "| pass | recall class=six | 118 | 120 | 120 | [110, 130] | max_us 500 | 8000 |  |\n| listed | "};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (!strstr(md, rows[i])) fail_msg("not in gate.md: %s of %s", rows[i], md);
     assert_non_null(strstr(md, "| 0.011 | 38 % |"));
     char *page = page_of(v);                       /* the verdict is the first that it says */
     const char *banner = strstr(page, "</h1>");
@@ -259,6 +269,16 @@ static void says(void **state)
     free(screen);
     free(md);
     free(xml);
+    free(notes);
+    /* A drop that is a share of the baseline's value says so; a confidence that rounds to 100 % is told by its distance. */
+    cJSON_ReplaceItemInObject(cJSON_GetObjectItem(v, "limits")->child, "bound", cJSON_CreateString("max_drop_rel"));
+    cJSON_SetNumberValue(cJSON_GetObjectItem(v, "confidence"), 0.9999975);
+    screen = rt_gate_screen(v), md = rt_gate_markdown(v), notes = rt_gate_annotations(v);
+    assert_non_null(strstr(notes, "::relative drop 0.0137 [0.0101, 0.0173], limit max_drop_rel 0.005;"));
+    assert_non_null(strstr(screen, "10000 rows, 1 - 2.5e-06, proven: "));
+    assert_non_null(strstr(md, "10000 rows, 1 - 2.5e-06, proven: "));
+    free(screen);
+    free(md);
     free(notes);
     cJSON_Delete(v);
 }

@@ -2,6 +2,7 @@
  * texts tell of more than there is, with checksums that hold. */
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "data/labels.h"
 #include "student/arch.h"
@@ -158,6 +159,20 @@ static void checkpoints(void **state)
     assert_true(to[3] == 4);
     cJSON_Delete(loaded);
     check_fails(rt_checkpoint_load(folder, 0, &loaded, both, 2), RT_INPUT, "no checkpoint can be loaded");
+    /* The last two are kept, each with its own numbers: the newest is taken, or the one that is asked for. */
+    for (int i = 3; i <= 5; i++) {
+        kept[0] = (float)i;
+        check_ok(rt_checkpoint_save(folder, (uint64_t)i, state_of, small, 1));
+    }
+    static const int asked[][2] = {{0, 5}, {4, 4}, {5, 5}};
+    for (int i = 0; i < 3; i++) {
+        check_ok(rt_checkpoint_load(folder, (uint64_t)asked[i][0], &loaded, right, 1));
+        assert_true(to[0] == (float)asked[i][1]);
+        cJSON_Delete(loaded);
+    }
+    check_fails(rt_checkpoint_load(folder, 3, &loaded, right, 1), RT_INPUT, "checkpoint-00000003.h5 is not among them");
+    snprintf(folder, sizeof folder, "%s/checkpoints/checkpoint-00000003.h5", test_folder);
+    assert_int_equal(access(folder, F_OK), -1);
     cJSON_Delete(state_of);
 }
 
