@@ -186,7 +186,8 @@ rt_status rt_label_read_journal(const char *journal, rt_label_named *to)
             snprintf(to->failed, RT_LABEL_FAILED, "%s", line + sizeof RT_LABEL_SYNC_MARK - 1);
         else if (!take_line(line, to)) snprintf(to->damaged, RT_LABEL_FAILED, "%s", base_of(journal));
     }
-    /* A write that was cut off leaves less than a line; a whole one with another byte behind it had its newline there. */
+    /* A write that was cut off leaves less than a line; a whole one with another byte behind it had its newline there.
+     */
     size_t left = all - (size_t)(at - text);
     snprintf(line, sizeof line, "%.*s", left > 1 && left <= sizeof line ? (int)left - 1 : 0, at);
     if (take_line(line, to)) snprintf(to->damaged, RT_LABEL_FAILED, "%s", base_of(journal));

@@ -46,7 +46,7 @@ static rt_status name_inputs(const rt_graph *g, rt_train_settings *s)
 rt_status rt_train_load_init(rt_train_settings *s, const rt_x_where *x)
 {
     RT_TRY(rt_model_load_bound(&s->init_model, s->init, NULL, x));
-    return s->replace ? rt_model_replace_heads(&s->init_model, s->replace, s->seed, "heads") : RT_OK;
+    return s->replace ? rt_model_replace_heads(&s->init_model, s->replace, s->init_seed, "heads") : RT_OK;
 }
 
 /* Those of the architecture, or of the model file that "init" names. A file that is not there yet has none. */

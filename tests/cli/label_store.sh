@@ -162,6 +162,13 @@ expect 0 "" "$retort" train h.json --out H1 data.labels=F.h5 --json
 grep last_weights_digest out.txt > one
 expect 0 "" "$retort" train h.json --out H2 teacher=T/model.h5 --json
 grep last_weights_digest out.txt | cmp -s - one || fail "features of a store teach something else than the teacher's"
+# Where nothing moves, a hint alone is a loss that its weight multiplies.
+for w in 1 0.25; do
+    expect 0 "" "$retort" train h.json --out H-$w data.labels=F.h5 data.validation=0 loss.soft=0 train.lr=1e-9 train.epochs=1 \
+        "loss.hints=[{\"student\": \"own\", \"teacher\": \"$layer\", \"weight\": $w}]"
+done
+awk -v one="$(number loss H-1/result.json)" -v part="$(number loss H-0.25/result.json)" 'BEGIN { d = 4 * part / one - 1; exit !(one > 0.01 && d * d < 1e-10) }' ||
+    fail "losses of a hint: $(number loss H-1/result.json) at weight 1, $(number loss H-0.25/result.json) at 0.25"
 expect 0 "" "$retort" train h.json --out H3 data.labels=f32.h5 'loss.hints=[]' --json
 grep last_weights_digest out.txt | cmp -s - one && fail "hints teach nothing"
 expect 2 "keeps no feature '$layer'; label again with label.features=$layer" "$retort" train h.json --out H4 data.labels=f32.h5

@@ -270,7 +270,8 @@ static void says(void **state)
     free(md);
     free(xml);
     free(notes);
-    /* A drop that is a share of the baseline's value says so; a confidence that rounds to 100 % is told by its distance. */
+    /* A drop that is a share of the baseline's value says so; a confidence that rounds to 100 % is told by its
+     * distance. */
     cJSON_ReplaceItemInObject(cJSON_GetObjectItem(v, "limits")->child, "bound", cJSON_CreateString("max_drop_rel"));
     cJSON_SetNumberValue(cJSON_GetObjectItem(v, "confidence"), 0.9999975);
     screen = rt_gate_screen(v), md = rt_gate_markdown(v), notes = rt_gate_annotations(v);
