@@ -2,8 +2,9 @@
 """ONNX files as users' exporters write them: python wild_exports.py FOLDER [NAME_PART...]
 
 Small models of torchvision, timm, transformers, scikit-learn, LightGBM, XGBoost (all with fixed seeds), exported by the tools
-that their users take: both of PyTorch's exporters, skl2onnx, onnxmltools; then quantized, converted to halves and optimized by
-ONNX Runtime's tools. Beside NAME.onnx lies NAME.npz: "in:..." inputs of 7 rows, "out:..." what ONNX Runtime answers.
+that their users take: both of PyTorch's exporters, skl2onnx, onnxmltools, tf2onnx and Keras; then quantized, converted to halves and
+optimized by ONNX Runtime's tools. Beside NAME.onnx lies NAME.npz: "in:..." inputs of 7 rows, "out:..." what ONNX Runtime answers, and
+"raw:..." what it answers to a quantized file without its optimizations, whose rounding differs from that of the nodes as written.
 A kind whose package is not there is skipped and named. check_wild_exports.py asks retort about each."""
 import os
 import sys
@@ -66,8 +67,7 @@ def torch_pair(name, build, shapes, ids=(), low=0, opset=17, dynamic=True, names
 
 
 def vision(name, **how):
-    import torchvision
-    return lambda: getattr(torchvision.models, name)(weights=None, num_classes=7, **how)
+    return lambda: getattr(__import__("torchvision").models, name)(weights=None, num_classes=7, **how)
 
 
 for n in ("mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "shufflenet_v2_x0_5", "squeezenet1_1", "regnet_y_400mf", "regnet_x_400mf",
@@ -79,8 +79,7 @@ torch_pair("tv_vit", lambda: __import__("torchvision").models.VisionTransformer(
 
 
 def video(name):
-    import torchvision
-    return lambda: getattr(torchvision.models.video, name)(weights=None, num_classes=7)
+    return lambda: getattr(__import__("torchvision").models.video, name)(weights=None, num_classes=7)
 
 
 for n in ("r3d_18", "mc3_18", "r2plus1d_18", "s3d"):
@@ -107,8 +106,7 @@ torch_pair("tv_lraspp", segmentation, [(3, 64, 64)])
 
 
 def timm_model(name, **how):
-    import timm
-    return lambda: timm.create_model(name, pretrained=False, num_classes=7, **how)
+    return lambda: __import__("timm").create_model(name, pretrained=False, num_classes=7, **how)
 
 
 for n, size in (("mobilenetv4_conv_small", 64), ("ghostnet_050", 64), ("mobilevit_xxs", 64), ("levit_128s", 224), ("fastvit_t8", 64), ("edgenext_xx_small", 64),
@@ -474,8 +472,99 @@ def boosted_models():
         print("skipped: xgboost:", e)
 
 
-sklearn_models()
-boosted_models()
+try:
+    sklearn_models()
+    boosted_models()
+except ImportError as e:
+    print("skipped: scikit-learn:", e)
+
+
+# ---- Keras ----
+def keras_models():
+    import importlib.util
+    if not importlib.util.find_spec("keras") or not importlib.util.find_spec("tf2onnx"):
+        print("skipped: keras: no keras or tf2onnx here")
+        return
+
+    def keras_pair(name, build, shape, ids=0, opset=17, ways=("tf2onnx", "tf2onnx_nchw", "keras")):
+        for way in ways:
+            def fn(path, way=way):
+                import keras
+                import tensorflow as tf
+                import tf2onnx
+                keras.utils.set_random_seed(1)
+                m = build(keras, keras.layers)
+                r = np.random.default_rng(3)
+                m.set_weights([w if w.ndim > 1 else w + r.uniform(0, 0.3, w.shape).astype(w.dtype) for w in m.get_weights()])
+                kind = np.int32 if ids else np.float32
+                x = r.integers(1, ids, (ROWS,) + shape).astype(kind) if ids else r.standard_normal((ROWS,) + shape).astype(kind)
+                signature = [tf.TensorSpec((None,) + shape, kind, name="x")]
+                if way == "keras":
+                    m.export(path + ".keras", format="onnx", input_signature=signature, verbose=False)
+                    os.replace(path + ".keras", path)
+                    return {"x": x}
+                swap = {"inputs_as_nchw": ["x"]} if way.endswith("nchw") else {}
+                tf2onnx.convert.from_function(tf.function(lambda x: m(x, training=False)), input_signature=signature, opset=opset, output_path=path, **swap)
+                return {"x": np.ascontiguousarray(x.transpose(0, 3, 1, 2)) if swap else x}
+            if len(shape) == 3 or way != "tf2onnx_nchw":
+                MODELS[f"keras_{name}-{way}"] = fn
+
+    def line(k, *layers, shape, dtype=None):
+        return k.Sequential([k.layers.Input(shape, dtype=dtype), *layers])
+    keras_pair("mlp", lambda k, l: line(k, l.Dense(16, "relu"), l.BatchNormalization(), l.Dropout(0.5), l.Dense(8, lambda v: k.activations.gelu(v, approximate=True)), l.Dense(3, "softmax"), shape=(6,)), (6,))
+    for o in (13, 15, 18):
+        keras_pair(f"cnn_{o}", lambda k, l: line(k, l.Conv2D(8, 3, padding="same"), l.BatchNormalization(), l.ReLU(), l.MaxPooling2D(), l.Conv2D(12, 3, 2, activation="swish"), l.AveragePooling2D(2, padding="same"),
+                   l.Flatten(), l.Dense(10, "softmax"), shape=(20, 18, 3)), (20, 18, 3), opset=o, ways=("tf2onnx", "tf2onnx_nchw"))
+    keras_pair("cnn", lambda k, l: line(k, l.Rescaling(1 / 2, 0.1), l.ZeroPadding2D(2), l.Conv2D(8, 5, 2, use_bias=False), l.BatchNormalization(scale=False), l.ReLU(6), l.SeparableConv2D(12, 3, padding="same", activation="relu"),
+               l.DepthwiseConv2D(3, padding="same", depth_multiplier=2), l.LeakyReLU(), l.SpatialDropout2D(0.3), l.GlobalAveragePooling2D(), l.Dense(4), shape=(24, 24, 3)), (24, 24, 3))
+    keras_pair("separable", lambda k, l: line(k, l.SeparableConv2D(8, 3, 2, padding="same", activation="elu"), l.SeparableConv2D(16, 3, dilation_rate=2, padding="same"), l.PReLU(shared_axes=[1, 2]), l.GroupNormalization(4), l.UnitNormalization(),
+               l.GlobalMaxPooling2D(), l.Dense(4, "softmax"), shape=(17, 19, 4)), (17, 19, 4))
+    keras_pair("unet", lambda k, l: unet(k, l), (16, 16, 3))
+    keras_pair("conv1d", lambda k, l: line(k, l.Conv1D(8, 5, padding="causal", dilation_rate=2, activation="relu"), l.MaxPooling1D(2), l.SeparableConv1D(12, 3, padding="same"), l.LayerNormalization(), l.GlobalAveragePooling1D(), l.Dense(3, "softmax"), shape=(30, 4)), (30, 4))
+    keras_pair("conv3d", lambda k, l: line(k, l.Conv3D(6, 3, padding="same", activation="relu"), l.MaxPooling3D(2), l.Conv3D(8, 3, 2), l.GlobalAveragePooling3D(), l.Dense(3), shape=(8, 10, 12, 2)), (8, 10, 12, 2))
+    keras_pair("lstm", lambda k, l: line(k, l.LSTM(12, return_sequences=True), l.LSTM(8), l.Dense(3, "softmax"), shape=(9, 5)), (9, 5))
+    keras_pair("gru", lambda k, l: line(k, l.GRU(12, return_sequences=True), l.GRU(8, go_backwards=True), l.Dense(3), shape=(9, 5)), (9, 5))
+    keras_pair("gru_plain", lambda k, l: line(k, l.GRU(12, reset_after=False), l.Dense(3), shape=(9, 5)), (9, 5))
+    keras_pair("rnn", lambda k, l: line(k, l.SimpleRNN(12), l.Dense(3), shape=(9, 5)), (9, 5))
+    keras_pair("bidirectional", lambda k, l: line(k, l.Bidirectional(l.LSTM(6, return_sequences=True)), l.Bidirectional(l.GRU(5), merge_mode="ave"), l.Dense(3, "softmax"), shape=(9, 5)), (9, 5))
+    keras_pair("text", lambda k, l: line(k, l.Embedding(50, 8), l.Bidirectional(l.LSTM(6)), l.Dense(3, "softmax"), shape=(11,), dtype="int32"), (11,), ids=50)
+    keras_pair("text_masked", lambda k, l: line(k, l.Embedding(50, 8, mask_zero=True), l.LSTM(6), l.Dense(3, "softmax"), shape=(11,), dtype="int32"), (11,), ids=50)
+    keras_pair("text_pool", lambda k, l: line(k, l.Embedding(50, 8), l.GlobalAveragePooling1D(), l.Dense(8, "relu"), l.Dense(1, "sigmoid"), shape=(11,), dtype="int32"), (11,), ids=50)
+    keras_pair("convlstm", lambda k, l: line(k, l.ConvLSTM2D(4, 3, padding="same"), l.GlobalAveragePooling2D(), l.Dense(3), shape=(4, 8, 8, 2)), (4, 8, 8, 2))
+    keras_pair("transformer", lambda k, l: transformer(k, l), (10, 16))
+    keras_pair("residual", lambda k, l: residual(k, l), (16, 16, 8))
+    for n, size in (("MobileNetV2", 64), ("MobileNetV3Small", 64), ("EfficientNetB0", 64), ("DenseNet121", 64), ("ResNet50V2", 64), ("NASNetMobile", 224), ("ConvNeXtTiny", 64), ("Xception", 96)):
+        how = {"include_preprocessing": True} if n == "MobileNetV3Small" else {}
+        keras_pair(n.lower(), lambda k, l, n=n, size=size, how=how: getattr(k.applications, n)(weights=None, input_shape=(size, size, 3), classes=7, **({"include_top": True} | how)), (size, size, 3))
+
+
+def unet(k, l):
+    x = l.Input((16, 16, 3))
+    a = l.Conv2D(8, 3, padding="same", activation="relu")(x)
+    b = l.Conv2D(12, 3, padding="same", activation="relu")(l.MaxPooling2D()(a))
+    up = l.concatenate([l.Conv2DTranspose(8, 2, 2)(b), l.UpSampling2D(2, interpolation="bilinear")(b), l.UpSampling2D(2)(b), a])
+    c = l.Conv2DTranspose(6, 3, padding="same", activation="softplus")(up)
+    return k.Model(x, l.Dense(3)(l.Flatten()(l.Cropping2D(2)(l.Conv2D(2, 1)(c)))))
+
+
+def transformer(k, l):
+    x = l.Input((10, 16))
+    a = l.LayerNormalization(epsilon=1e-6)(x + l.MultiHeadAttention(4, 4)(x, x))
+    f = l.LayerNormalization(epsilon=1e-6)(a + l.Dense(16)(l.Dense(32, lambda v: k.activations.gelu(v, approximate=True))(a)))
+    return k.Model(x, l.Dense(3, "softmax")(l.GlobalAveragePooling1D()(f)))
+
+
+def residual(k, l):
+    x = l.Input((16, 16, 8))
+    y = l.Conv2D(8, 3, padding="same", activation="relu", groups=2)(x)
+    s = l.Reshape((1, 1, 8))(l.Dense(8, "sigmoid")(l.Dense(4, "relu")(l.GlobalAveragePooling2D()(y))))
+    y = l.add([x, l.multiply([y, s])])
+    y = l.concatenate([y, l.average([x, y]), l.maximum([x, y]), l.subtract([x, y])])
+    y = l.Permute((3, 1, 2))(l.Activation("hard_sigmoid")(y))
+    return k.Model(x, l.Dense(5)(l.Flatten()(l.Conv2D(4, 3, activation="mish")(y))))
+
+
+keras_models()
 
 
 # ---- what ONNX Runtime's tools make of others ----
@@ -556,7 +645,10 @@ def lib():
     remade("fused", ENC[:1] + ["hf_roberta-legacy", "hf_distilbert-legacy"], fused("bert"))
 
 
-lib()
+try:
+    lib()
+except ImportError as e:
+    print("skipped: ONNX Runtime's tools:", e)
 
 
 # ---- all of them ----
@@ -585,13 +677,19 @@ def main():
             else:
                 got = session.run(None, feed)
             answers = {}
+            if "+q" in name:
+                plain = o.SessionOptions()
+                plain.graph_optimization_level = o.GraphOptimizationLevel.ORT_DISABLE_ALL
+                raw = o.InferenceSession(path + ".onnx", plain, providers=["CPUExecutionProvider"])
+                rows = [raw.run(None, {k: v[r:r + 1] for k, v in feed.items()}) for r in range(ROWS)]
+                answers = {"raw:" + x.name: np.concatenate(y).astype("f8") for x, y in zip(outs, zip(*rows)) if y[0].dtype.kind == "f"}
             for x, y in zip(outs, got):
                 if isinstance(y, list) and y and isinstance(y[0], dict):
                     y = np.array([[r[k] for k in sorted(r)] for r in y], "f4")
                 if isinstance(y, np.ndarray) and y.dtype.kind == "f":
                     answers["out:" + x.name] = y.astype("f8")
             np.savez(path + ".npz", **{"in:" + k: v for k, v in feeds.items() if k in cast}, **answers)
-            print(f"wrote {name}: {os.path.getsize(path + '.onnx') >> 10} KiB, {[x[4:] for x in answers]}", flush=True)
+            print(f"wrote {name}: {os.path.getsize(path + '.onnx') >> 10} KiB, {[x[4:] for x in answers if x[:4] == 'out:']}", flush=True)
         except Exception as e:
             print(f"failed {name}: {type(e).__name__}: {str(e).strip().splitlines()[0][:150] if str(e).strip() else ''}", flush=True)
 

@@ -323,6 +323,17 @@ static rt_status put_function(builder *b, const rt_eval_node *n, const Onnx__Fun
     return RT_OK;
 }
 
+/* What ONNX Runtime has fused, as the operators that it was. */
+static rt_status put_apart(scope *s, const rt_eval_node *n)
+{
+    rt_eval_node part[3];
+    int middle[2], parts;
+    for (int i = 0; i < 2; i++) RT_TRY(new_value(s->b, n->name, &middle[i]));
+    RT_TRY(rt_onnx_split_fused(s->b->r->region, n, middle, version_of(s, ""), part, &parts));
+    for (int i = 0; i < parts; i++) RT_TRY(add_node(s->b, &part[i]));
+    return RT_OK;
+}
+
 static rt_status read_node(scope *s, const Onnx__NodeProto *p)
 {
     rt_region *r = s->b->r->region;
@@ -350,6 +361,7 @@ static rt_status read_node(scope *s, const Onnx__NodeProto *p)
     n.attr = attr;
     RT_TRY(function_of(s->b->r, p, &f));
     if (f) return put_function(s->b, &n, f);
+    if (rt_onnx_is_fused(&n)) return put_apart(s, &n);
     n.version = version_of(s, domain);
     n.def = rt_eval_find(domain, n.op, n.version);
     return add_node(s->b, &n);

@@ -40,6 +40,11 @@ rt_status rt_onnx_names_put(rt_onnx_names *, const char *, int number);   /* the
 
 /* onnx_graph.c: the model's graph, whose functions are put in place. */
 rt_status rt_onnx_graph(rt_eval_graph **, const Onnx__ModelProto *, rt_onnx_data *);
+/* onnx_fused.c: whether the node is one of ONNX Runtime's that is two or three of ai.onnx, and those, in opset
+ * `version`: with values of the graph between them. */
+int rt_onnx_is_fused(const rt_eval_node *);
+rt_status rt_onnx_split_fused(rt_region *, const rt_eval_node *, const int middle[2], int version,
+                              rt_eval_node part[3], int *parts);
 /* onnx_sort.c: each node after those whose outputs it reads. RT_INPUT with a node's name when there is a cycle. */
 rt_status rt_onnx_sort(rt_eval_graph *, rt_region *);
 

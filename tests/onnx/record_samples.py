@@ -307,3 +307,29 @@ class Volumes(Seeded):
 
 
 export("volumes", Volumes(), numbers(ROWS, 2, 4, 5, 7))
+
+# what ONNX Runtime's optimizer fuses: products with an activation, convolutions with a sum besides; every activation
+def fused_sample(kinds=(("Relu", []), ("Sigmoid", []), ("Tanh", []), ("LeakyRelu", [0.3]), ("Clip", [-0.4, 0.7]), ("HardSigmoid", [0.3, 0.4]), ("", []))):
+    nodes, known, last = [node("Reshape", ["x", "shape"], ["image"], name="image")], [constant("shape", np.array([0, 2, 3, 4]))], "image"
+    ms = dict(domain="com.microsoft")
+    for i, (name, numbers_of) in enumerate(kinds):
+        how = {"activation": name} if name else {}
+        if numbers_of:
+            how["activation_params"] = [float(v) for v in numbers_of]
+        more = [last] if i % 3 == 1 else []
+        known += [constant(f"k{i}", numbers(2, 2, 3, 3, scale=0.5)), constant(f"c{i}", numbers(2))]
+        nodes.append(node("FusedConv", [last, f"k{i}", f"c{i}"] + more, [f"v{i}"], name=f"conv {i}", pads=[1, 1, 1, 1], **how, **ms))
+        last = f"v{i}"
+    nodes.append(node("Flatten", [last], ["flat"], name="flat"))
+    last = "flat"
+    for i, (name, how) in enumerate((("LeakyRelu", dict(activation_alpha=0.2)), ("Elu", dict(activation_alpha=0.7)), ("Selu", dict(activation_alpha=1.5, activation_gamma=1.1)), ("Softsign", {}), ("Softplus", {}),
+                                     ("HardSigmoid", dict(activation_alpha=0.25, activation_beta=0.45)), ("ThresholdedRelu", dict(activation_alpha=0.4)), ("Relu", {}), ("Sigmoid", {}), ("Tanh", {}))):
+        known += [constant(f"w{i}", numbers(24, 24, scale=0.3)), constant(f"b{i}", numbers(24))]
+        nodes.append(node("FusedGemm", [last, f"w{i}", f"b{i}"], [f"g{i}"], name=f"gemm {i}", transA=0, transB=i % 2, alpha=1.0 + i % 3 / 2, beta=1.0 - i % 2 / 4, activation=name, **how, **ms))
+        last = f"g{i}"
+    graph("fused", nodes, [value("x", "n", 24)], [value(last, "n", 24)], known, domains=[helper.make_opsetid("com.microsoft", 1)], check=False, x=numbers(ROWS, 24))
+    bad = helper.make_node("FusedGemm", ["x", "w0"], ["y"], name="odd", activation="Wave", **ms)
+    graph("fused_odd", [bad], [value("x", "n", 24)], [value("y", "n", 24)], [k for k in known if k.name == "w0"], domains=[helper.make_opsetid("com.microsoft", 1)], check=False)
+
+
+fused_sample()

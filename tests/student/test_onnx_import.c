@@ -142,7 +142,7 @@ static void check_answers(rt_model *m, const char *name)
 static const char *const models[] = {"cnn",           "activations", "attention", "lstm",      "batch_of_one",
                                      "probabilities", "decided",     "unsorted",  "functions", "einsum",
                                      "external",      "ids",         "reshaped",  "small_table",
-                                     "columns",       "loops",       "volumes"};
+                                     "columns",       "loops",       "volumes",   "fused"};
 enum { MODELS = sizeof models / sizeof models[0] };
 
 static void recorded_answers(void **state)
@@ -226,7 +226,12 @@ static void layers(void **state)
                 {"volumes", "avg_pool3d", 1},
                 {"volumes", "conv_transpose3d", 1},
                 {"volumes", "resize", 2},
-                {"volumes", "call", 0}};
+                {"volumes", "call", 0},
+                {"fused", "conv2d", 7},
+                {"fused", "add", 2},
+                {"fused", "clip", 1},
+                {"fused", "dense", 10},
+                {"fused", "leaky_relu", 2}};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
         rt_model *m = import(want[i].model);
         int n = has_layer(m, want[i].op);
@@ -268,6 +273,8 @@ static void refusals(void **state)
     refused("unknown", NULL, RT_INPUT,
             "2 nodes of operators that are not known here: node 'strange' (Frobnicate of domain 'mine', opset 1), "
             "node 'odd' (Wobble");
+    refused("fused_odd", NULL, RT_INPUT,
+            "node 'odd' (FusedGemm): its activation 'Wave' is not known here; a file without ONNX Runtime's");
     refused("cycle", NULL, RT_INPUT, "node 'round' (Add)");
     refused("two_outputs", NULL, RT_USAGE, "the model has y (");
     refused("open_shape", NULL, RT_USAGE,
