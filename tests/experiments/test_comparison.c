@@ -615,6 +615,28 @@ static void as_json(void **state)
     rt_comparison_close(c);
 }
 
+/* Elements of a truth that are not known are none of the file's, and the others are what they were. */
+static void what_is_not_known(void **state)
+{
+    rt_predictions *p = make(0, 0, 0), *was = make(0, 0, 0), *got;
+    (void)state;
+    for (uint64_t i = 0; i < p->rows; i++) p->of[2].y.mask[i] = i % 3 != 0;
+    for (uint64_t i = 0; i < p->rows * L; i++) p->of[3].y.mask[i] = i % 4 != 1;
+    write(p, "gaps.h5");
+    check_ok(rt_predictions_read(&got, at("gaps.h5")));
+    assert_int_equal(got->rows, was->rows);
+    for (uint64_t i = 0; i < was->rows; i++) {
+        assert_int_equal(got->of[2].y.mask[i], i % 3 != 0);
+        if (i % 3) assert_true(got->of[2].y.values[i] == was->of[2].y.values[i]);
+    }
+    for (uint64_t i = 0; i < was->rows * L; i++) {
+        assert_int_equal(got->of[3].y.mask[i], i % 4 != 1);
+        if (i % 4 != 1) assert_int_equal(got->of[3].y.labels[i], was->of[3].y.labels[i]);
+    }
+    rt_predictions_free(got);
+    rt_predictions_free(was);
+}
+
 static void damage(void **state)
 {
     char *bytes;
@@ -650,6 +672,6 @@ int main(void)
                                        cmocka_unit_test(limits), cmocka_unit_test(far_out),
                                        cmocka_unit_test(found_slices),
                                        cmocka_unit_test(as_json),
-                                       cmocka_unit_test(damage)};
+                                       cmocka_unit_test(what_is_not_known), cmocka_unit_test(damage)};
     return cmocka_run_group_tests(tests, write_files, drop_files);
 }

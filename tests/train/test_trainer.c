@@ -381,6 +381,18 @@ static void frozen_layers_are_features(void **s)
     free(f);
 }
 
+/* Where nothing is said a tenth of the rows is kept for validation, and a batch that is not full is left out: 360 rows
+ * make three batches of 100. */
+static void where_nothing_is_said(void **s)
+{
+    (void)s;
+    cJSON *r = train("{" NET "'data': {'source': '@band.h5', 'rows': ':400'}, 'train': {'epochs': 2, 'batch': 100}}",
+                     "plain");
+    check_close("validation rows", number(r, "validation_rows"), 40, 0, 0);
+    check_close("steps", number(r, "steps"), 2 * 3, 0, 0);
+    cJSON_Delete(r);
+}
+
 /* ---- monitor, patience, class weights ---- */
 
 #define WATCHED "{" NET "'data': {'source': '@band.h5', 'rows': ':400', 'validation': 100}, " \
@@ -592,7 +604,7 @@ int main(void)
         cmocka_unit_test(labels_outside_hard_rows_are_never_looked_at),
         cmocka_unit_test(normalisation_is_mean_and_deviation_of_the_training_rows),
         cmocka_unit_test(goes_on_after_every_batch),
-        cmocka_unit_test(the_monitored_metric_chooses),
+        cmocka_unit_test(where_nothing_is_said), cmocka_unit_test(the_monitored_metric_chooses),
         cmocka_unit_test(patience_ends_a_run),
         cmocka_unit_test(classes_are_weighed),
         cmocka_unit_test(changed_content_is_refused),
