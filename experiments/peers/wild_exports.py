@@ -556,7 +556,7 @@ def transformer(k, l):
 
 def residual(k, l):
     x = l.Input((16, 16, 8))
-    y = l.Conv2D(8, 3, padding="same", activation="relu", groups=2)(x)
+    y = l.Conv2D(8, 3, padding="same", activation="relu")(x)
     s = l.Reshape((1, 1, 8))(l.Dense(8, "sigmoid")(l.Dense(4, "relu")(l.GlobalAveragePooling2D()(y))))
     y = l.add([x, l.multiply([y, s])])
     y = l.concatenate([y, l.average([x, y]), l.maximum([x, y]), l.subtract([x, y])])

@@ -328,26 +328,60 @@ static int table_of(const rt_eval_node *n, int i)
     return -1;
 }
 
-/* Rows of the smallest constant table that an input, or a part of it in another type or place, picks from; IDS at
- * most. Nodes come behind what they read. */
+/* Its elements are numbers made of those of its inputs, one by one. */
+static int counts(const rt_eval_node *n)
+{
+    static const char *const ops[] = {"Abs", "Add", "Clip", "Max", "Min", "Mod", "Mul", "Sub", "Where"};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) if (!strcmp(n->op, ops[i])) return !*n->domain;
+    return 0;
+}
+
+/* The greatest number of a constant, 0 where it is none or below. */
+static int64_t greatest(const rt_array *a)
+{
+    int64_t most = 0;
+    for (size_t i = 0; a && i < a->count && !rt_array_is_float(a) && a->type != RT_STRING; i++)
+        if (rt_array_int(a, i) > most) most = rt_array_int(a, i);
+    return most < 1 << 30 ? most : 1 << 30;
+}
+
+enum { NO_IDS = -1 };
+
+/* How far above the ids the numbers lie that a node gives; NO_IDS: it gives none. Of several ways, as of ids below 0
+ * that count from a table's end, the one that stays lowest. */
+static int64_t above_ids(const rt_eval_graph *g, const rt_eval_node *n, const int64_t *above)
+{
+    int64_t least = NO_IDS;
+    const int number = counts(n), reads = number || !strcmp(n->op, "Concat") ? n->inputs : 1;
+    if (!number && !only_moves(n)) return NO_IDS;
+    for (int i = !strcmp(n->op, "Where"); i < reads && i < n->inputs; i++) {
+        const int64_t own = n->in[i] >= 0 ? above[n->in[i]] : NO_IDS;
+        if (own != NO_IDS && (least == NO_IDS || own < least)) least = own;
+    }
+    for (int i = 0; i < n->inputs && least != NO_IDS && !strcmp(n->op, "Add"); i++)
+        if (n->in[i] >= 0) least += greatest(g->known[n->in[i]]);
+    return least;
+}
+
+/* Rows of the smallest constant table that an input, or what is made of it number by number, picks from, less what is
+ * added to it; IDS at most. Nodes come behind what they read. */
 static int ids_to_try(const rt_eval_graph *g, int value)
 {
-    int64_t least = IDS;
-    char *is_ids = calloc((size_t)g->values, 1);
-    if (!is_ids) return IDS;
-    is_ids[value] = 1;
+    int64_t least = IDS, *above = malloc((size_t)g->values * sizeof *above);
+    if (!above) return IDS;
+    for (int v = 0; v < g->values; v++) above[v] = v == value ? 0 : NO_IDS;
     for (const rt_eval_node *n = g->node; n < g->node + g->nodes; n++) {
         for (int i = 0; i < n->inputs && i < 2; i++) {
-            int table = n->in[i] >= 0 && is_ids[n->in[i]] ? table_of(n, i) : -1;
+            int table = n->in[i] >= 0 && above[n->in[i]] != NO_IDS ? table_of(n, i) : -1;
             int64_t rows = table >= 0 ? rows_of_table(g, table) : 0;
-            if (rows > 0 && rows < least) least = rows;
+            if (rows <= 0) continue;
+            rows -= above[n->in[i]];
+            if (rows < least) least = rows > 1 ? rows : 1;
         }
-        int moved = 0, reads = strcmp(n->op, "Concat") ? 1 : n->inputs;
-        if (!only_moves(n)) continue;
-        for (int i = 0; i < reads && i < n->inputs; i++) moved |= n->in[i] >= 0 && is_ids[n->in[i]];
-        for (int i = 0; i < n->outputs && moved; i++) if (n->out[i] >= 0) is_ids[n->out[i]] = 1;
+        const int64_t gives = above_ids(g, n, above);
+        for (int i = 0; i < n->outputs && gives != NO_IDS; i++) if (n->out[i] >= 0) above[n->out[i]] = gives;
     }
-    free(is_ids);
+    free(above);
     return (int)least;
 }
 

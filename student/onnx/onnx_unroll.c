@@ -1,7 +1,9 @@
-/* student/onnx/onnx_unroll.c - loops of as many turns as the row's shape or a constant says become their bodies, one
- * behind the other: what is left are operators that have layers. */
+/* student/onnx/onnx_unroll.c - loops whose turns do not depend on data become their bodies, one behind the other: what
+ * is left are operators that have layers. */
+#include <math.h>
 #include <string.h>
 
+#include "engine/clock.h"
 #include "student/onnx/onnx_parts.h"
 #include "student/onnx/onnx_row.h"
 
@@ -32,57 +34,91 @@ static int64_t listed(const rt_eval_node *n, const char *name, int i)
     return a && i < a->n ? a->i[i] : 0;
 }
 
-/* Whether the body's condition is true whatever comes: a constant, or what it was. */
-static int goes_on(const rt_onnx_row *row, const loop *l)
+/* What is known of the body's values before turn t: constants, what it reads of the graph around, and the states, NULL
+ * where they depend on data. */
+static rt_status begin_turn(const rt_onnx_row *row, const loop *l, rt_region *r, int t, rt_array *const *state,
+                            rt_array **value)
 {
     const rt_eval_graph *b = l->body;
-    int v = b->output[0];
-    for (int i = b->nodes - 1; i >= 0; i--) {
-        const rt_eval_node *n = &b->node[i];
-        if (!*n->domain && !strcmp(n->op, "Identity") && n->outputs && n->out[0] == v && n->inputs) v = n->in[0];
-    }
+    memcpy(value, b->known, (size_t)b->values * sizeof *value);
     for (int i = 0; i < b->captures; i++) {
-        int from = b->captured_from[i];
-        if (b->capture[i] == v)
-            return !row->varies[from] && row->value[from] && row->value[from]->count &&
-                   rt_array_int(row->value[from], 0);
+        const int from = b->captured_from[i];
+        value[b->capture[i]] = row->varies[from] ? NULL : row->value[from];
     }
-    return v == b->input[1] || (b->known[v] && b->known[v]->count == 1 && rt_array_int(b->known[v], 0));
+    RT_TRY(rt_array_make(&value[b->input[0]], r, RT_I64, 0, NULL));
+    rt_array_put_int(value[b->input[0]], 0, t);
+    RT_TRY(rt_array_make(&value[b->input[1]], r, RT_BOOL, 0, NULL));
+    rt_array_put_int(value[b->input[1]], 0, 1);
+    for (int i = 0; i < l->states; i++) value[b->input[2 + i]] = state[i];
+    return RT_OK;
 }
 
-static int find_scan(const rt_onnx_row *row, const rt_eval_node *n, loop *l)
+/* The turns of a loop, at most `most`, by computing its condition from what does not depend on data: counters, as a
+ * while loop has them. 0: the condition depends on data, or there is no end within TURNS. */
+static rt_status count_turns(const rt_onnx_row *row, const loop *l, int64_t most, rt_region *r, int *turns)
+{
+    const rt_eval_graph *b = l->body;
+    rt_eval *e;
+    rt_array **value = rt_region_list(r, (size_t)b->values, sizeof *value),
+             **state = rt_region_list(r, (size_t)l->states + 1, sizeof *state);
+    *turns = 0;
+    if (!value || !state) return RT_INPUT;
+    RT_TRY(rt_eval_new(&e, r));
+    rt_eval_limit(e, fmax(row->end - rt_thread_seconds(), 1e-3));
+    for (int i = 0; i < l->states; i++) state[i] = row->varies[l->given[i]] ? NULL : row->value[l->given[i]];
+    for (int t = 0, go = 1; t < most && go; t++) {
+        if (t == TURNS) return *turns = 0, RT_OK;
+        RT_TRY(begin_turn(row, l, r, t, state, value));
+        RT_TRY(rt_eval_run(e, b, value, 0));
+        const rt_array *on = value[b->output[0]];
+        if (!on || on->type != RT_BOOL || on->count != 1) return *turns = 0, RT_OK;
+        go = rt_array_int(on, 0) != 0;
+        for (int i = 0; i < l->states; i++) state[i] = value[b->output[1 + i]];
+        *turns = t + 1;
+    }
+    return RT_OK;
+}
+
+/* l->turns of a node's scan or loop; 0: not told, or too many. */
+static rt_status find_scan(const rt_onnx_row *row, const rt_eval_node *n, loop *l)
 {
     const rt_eval_attr *count = attr_of(n, "num_scan_inputs", RT_EA_INT);
     l->scans = count ? (int)*count->i : 0;
     l->states = n->inputs - l->scans;
     l->outs = l->body->outputs - l->states;
-    if (n->version < 9 || l->scans < 1 || l->states < 0 || l->outs < 0 || l->body->inputs != n->inputs) return 0;
+    if (n->version < 9 || l->scans < 1 || l->states < 0 || l->outs < 0 || l->body->inputs != n->inputs)
+        return RT_OK;
     l->given = n->in;
     for (int i = 0; i < l->scans; i++) {
         const rt_array *x = n->in[l->states + i] >= 0 ? row->value[n->in[l->states + i]] : NULL;
         int64_t axis = listed(n, "scan_input_axes", i);
-        if (!x || !x->rank || axis < -x->rank || axis >= x->rank) return 0;
+        if (!x || !x->rank || axis < -x->rank || axis >= x->rank) return l->turns = 0, RT_OK;
         int64_t turns = x->dim[axis < 0 ? axis + x->rank : axis];
-        if (turns < 1 || turns > TURNS || (i && turns != l->turns)) return 0;
+        if (turns < 1 || turns > TURNS || (i && turns != l->turns)) return l->turns = 0, RT_OK;
         l->turns = (int)turns;
     }
-    return 1;
+    return RT_OK;
 }
 
-static int find_loop(const rt_onnx_row *row, const rt_eval_node *n, loop *l)
+static rt_status find_loop(const rt_onnx_row *row, const rt_eval_node *n, loop *l)
 {
     l->is_loop = 1;
     l->states = n->inputs - 2;
     l->outs = l->body->outputs - 1 - l->states;
-    if (n->inputs < 2 || l->outs < 0 || l->body->inputs != n->inputs || n->in[0] < 0 || row->varies[n->in[0]]) return 0;
+    if (n->inputs < 2 || l->outs < 0 || l->body->inputs != n->inputs) return RT_OK;
     l->given = n->in + 2;
-    const rt_array *turns = row->value[n->in[0]], *first = n->in[1] >= 0 ? row->value[n->in[1]] : NULL;
-    if (!turns || turns->count != 1 || (n->in[1] >= 0 && (!first || row->varies[n->in[1]] || !rt_array_int(first, 0))))
-        return 0;
-    int64_t count = rt_array_int(turns, 0);
-    if (count < 1 || count > TURNS || !goes_on(row, l)) return 0;
-    l->turns = (int)count;
-    return 1;
+    const rt_array *most = n->in[0] >= 0 ? row->value[n->in[0]] : NULL,
+                   *first = n->in[1] >= 0 ? row->value[n->in[1]] : NULL;
+    if (n->in[0] >= 0 && (!most || row->varies[n->in[0]] || most->count != 1)) return RT_OK;
+    if (n->in[1] >= 0 && (!first || row->varies[n->in[1]] || first->count != 1 || !rt_array_int(first, 0)))
+        return RT_OK;
+    const int64_t count = most ? rt_array_int(most, 0) : INT64_MAX;
+    for (int i = 0; i < l->states; i++) if (l->given[i] < 0) return RT_OK;
+    rt_region *r = rt_onnx_row_rest(row);
+    if (!r) return RT_RUN;
+    rt_status st = count_turns(row, l, count, r, &l->turns);
+    rt_region_free(r);
+    return st;
 }
 
 /* Whether the node reads and gives values below `known` alone: those that the row has been evaluated with. */
@@ -96,19 +132,23 @@ static int is_evaluated(const rt_eval_node *n, int known)
     return 1;
 }
 
-/* A loop that can be unrolled, at a node whose outputs depend on data. */
-static int find(const rt_onnx_row *row, int at, int known, loop *l)
+/* A loop that can be unrolled, at a node whose outputs depend on data: l->turns, else 0. */
+static rt_status find(const rt_onnx_row *row, int at, int known, loop *l)
 {
     const rt_eval_node *n = &row->graph->node[at];
     const int scan = !strcmp(n->op, "Scan");
     const rt_eval_attr *body = attr_of(n, "body", RT_EA_GRAPH);
     int varies = 0;
-    if (*n->domain || (!scan && strcmp(n->op, "Loop")) || !body || !is_evaluated(n, known)) return 0;
+    *l = (loop){.node = n};
+    if (*n->domain || (!scan && strcmp(n->op, "Loop")) || !body || !is_evaluated(n, known)) return RT_OK;
+    l->body = body->g;
     for (int i = 0; i < n->outputs; i++) varies |= n->out[i] >= 0 && row->varies[n->out[i]];
-    *l = (loop){.node = n, .body = body->g};
-    if (!varies || !(scan ? find_scan : find_loop)(row, n, l) || n->outputs > l->states + l->outs) return 0;
-    for (int i = 0; i < l->states; i++) if (l->given[i] < 0) return 0;
-    return (int64_t)l->turns * (l->body->nodes + l->scans + l->outs) + n->outputs + row->graph->nodes <= NODES;
+    if (varies) RT_TRY((scan ? find_scan : find_loop)(row, n, l));
+    for (int i = 0; i < l->states && l->turns; i++) if (l->given[i] < 0) l->turns = 0;
+    if (n->outputs > l->states + l->outs ||
+        (int64_t)l->turns * (l->body->nodes + l->scans + l->outs) + n->outputs + row->graph->nodes > NODES)
+        l->turns = 0;
+    return RT_OK;
 }
 
 static int new_value(maker *m, const char *name, rt_array *known)
@@ -236,10 +276,10 @@ rt_status rt_onnx_unroll(rt_onnx_row *row, int *changed)
     const int known = row->graph->values;
     loop l;
     *changed = 0;
-    for (int i = 0; i < row->graph->nodes; i++)
-        if (find(row, i, known, &l)) {
-            *changed = 1;
-            RT_TRY(unroll(row, i, &l));
-        }
+    for (int i = 0; i < row->graph->nodes; i++) {
+        RT_TRY(find(row, i, known, &l));
+        if (l.turns) RT_TRY(unroll(row, i, &l));
+        *changed |= l.turns != 0;
+    }
     return RT_OK;
 }

@@ -333,3 +333,32 @@ def fused_sample(kinds=(("Relu", []), ("Sigmoid", []), ("Tanh", []), ("LeakyRelu
 
 
 fused_sample()
+
+# a while loop as tf2onnx writes a recurrent layer: no number of turns, or one that is never reached, a counter among the states, its condition computed from it
+again = helper.make_graph([node("Gather", ["steps", "at"], ["now"], axis=0, name="now"), node("MatMul", ["now", "inward"], ["p"], name="inward"), node("MatMul", ["h", "back"], ["q"], name="back"),
+                           node("Add", ["p", "q"], ["s"], name="sum"), node("Tanh", ["s"], ["h_out"], name="tanh"), node("Add", ["at", "one"], ["at_out"], name="count"),
+                           node("Cast", ["at_out"], ["f"], to=F, name="float"), node("Less", ["f", "limit"], ["below"], name="below"), node("Less", ["i", "far"], ["near"], name="near"),
+                           node("And", ["below", "near"], ["go"], name="and")],
+                          "again", [value("i", t=N), value("go_in", t=L), value("at", t=N), value("h", "n", 4)], [value("go", t=L), value("at_out", t=N), value("h_out", "n", 4)])
+graph("while_loop", [node("Reshape", ["x", "rows"], ["line"], name="line"), node("Transpose", ["line"], ["steps"], perm=[1, 0, 2], name="steps"),
+                     node("Shape", ["x"], ["shape"], name="shape"), node("Gather", ["shape", "zero"], ["batch"], name="batch"), node("Unsqueeze", ["batch", "side"], ["b"], name="b"),
+                     node("Concat", ["b", "four"], ["hs"], axis=0, name="hs"), node("ConstantOfShape", ["hs"], ["h0"], name="h0"),
+                     node("Loop", ["", "yes", "zero", "h0"], ["end", "h1"], body=again, name="while"), node("Sub", ["end", "two"], ["end_less"], name="back by two"),
+                     node("Loop", ["many", "yes", "end_less", "h1"], ["end2", "h2"], body=again, name="while again"),
+                     node("Add", ["h1", "h2"], ["h3"], name="both"), node("MatMul", ["h3", "w"], ["y"], name="dense")],
+      [X], [Y], [constant("rows", np.array([0, 3, 2])), constant("zero", np.int64(0)), constant("one", np.int64(1)), constant("two", np.int64(2)), constant("side", np.array([0])), constant("four", np.array([4])),
+                 constant("yes", np.bool_(True)), constant("many", np.int64(2 ** 40)), constant("limit", np.float32(3)), constant("far", np.int64(100)),
+                 constant("inward", numbers(2, 4)), constant("back", numbers(4, 4, scale=0.5)), constant("w", numbers(4, 3))], x=numbers(ROWS, 6))
+
+# ids that count from a table's end where they are below 0, chosen and multiplied; columns of ids whose rows of one table lie behind each other
+ids = rng.integers(0, 3, (ROWS, 3))
+graph("counted_ids", [node("Less", ["ids", "none"], ["below"], name="below"), node("Add", ["ids", "all"], ["wrapped"], name="wrapped"), node("Where", ["below", "wrapped", "ids"], ["own"], name="own"),
+                      node("Gather", ["first", "own"], ["a"], name="first"), node("Cast", ["below"], ["one"], to=N, name="one"), node("Mul", ["one", "wrapped"], ["l"], name="left"),
+                      node("Not", ["below"], ["above"], name="above"), node("Cast", ["above"], ["other"], to=N, name="other"), node("Mul", ["ids", "other"], ["r"], name="right"),
+                      node("Add", ["l", "r"], ["same"], name="same"), node("Gather", ["first", "same"], ["b"], name="again"),
+                      node("Add", ["ids", "starts"], ["rows"], name="starts"), node("Gather", ["behind", "rows"], ["c"], name="behind"),
+                      node("Concat", ["a", "b", "c"], ["wide"], axis=2, name="wide"), node("Flatten", ["wide"], ["flat"], name="flat"), node("MatMul", ["flat", "w"], ["y"], name="dense")],
+      [value("ids", "n", 3, t=N)], [Y], [constant("none", np.int64(0)), constant("all", np.int64(5)), constant("first", numbers(5, 2)), constant("starts", np.array([0, 5, 12])),
+                                        constant("behind", numbers(15, 2)), constant("w", numbers(18, 3, scale=0.4))])
+s = onnxruntime.InferenceSession(f"{out}/counted_ids.onnx")
+record("counted_ids", ids, s.run(None, {"ids": ids})[0])

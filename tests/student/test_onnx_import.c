@@ -142,7 +142,8 @@ static void check_answers(rt_model *m, const char *name)
 static const char *const models[] = {"cnn",           "activations", "attention", "lstm",      "batch_of_one",
                                      "probabilities", "decided",     "unsorted",  "functions", "einsum",
                                      "external",      "ids",         "reshaped",  "small_table",
-                                     "columns",       "loops",       "volumes",   "fused"};
+                                     "columns",       "loops",       "volumes",   "fused",
+                                     "while_loop",    "counted_ids"};
 enum { MODELS = sizeof models / sizeof models[0] };
 
 static void recorded_answers(void **state)
@@ -231,7 +232,10 @@ static void layers(void **state)
                 {"fused", "add", 2},
                 {"fused", "clip", 1},
                 {"fused", "dense", 10},
-                {"fused", "leaky_relu", 2}};
+                {"fused", "leaky_relu", 2},
+                {"while_loop", "call", 0},
+                {"while_loop", "tanh", 5},
+                {"counted_ids", "dense", 1}};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
         rt_model *m = import(want[i].model);
         int n = has_layer(m, want[i].op);
