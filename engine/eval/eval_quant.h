@@ -29,6 +29,10 @@ rt_status rt_eval_quantize(rt_eval_call *), rt_eval_dequantize(rt_eval_call *);
 rt_status rt_eval_matmul_integer(rt_eval_call *), rt_eval_conv_integer(rt_eval_call *),
     rt_eval_qlinear_conv(rt_eval_call *), rt_eval_qlinear_matmul(rt_eval_call *);
 /* com.microsoft */
+rt_status rt_eval_nhwc_max_pool(rt_eval_call *), rt_eval_qlinear_conv_last(rt_eval_call *),
+    rt_eval_qlinear_pool(rt_eval_call *), rt_eval_qlinear_where(rt_eval_call *),
+    rt_eval_qlinear_softmax(rt_eval_call *), rt_eval_qattention(rt_eval_call *), rt_eval_qembed(rt_eval_call *),
+    rt_eval_matmul_nbits(rt_eval_call *);
 rt_status rt_eval_qlinear_pair(rt_eval_call *), rt_eval_qlinear_average(rt_eval_call *),
     rt_eval_qlinear_concat(rt_eval_call *), rt_eval_qlinear_curve(rt_eval_call *), rt_eval_qgemm(rt_eval_call *),
     rt_eval_to_float(rt_eval_call *), rt_eval_fused_matmul(rt_eval_call *), rt_eval_gelus(rt_eval_call *),

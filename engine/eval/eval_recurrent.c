@@ -1,11 +1,18 @@
 /* engine/eval/eval_recurrent.c - RNN, GRU and LSTM, in double.
  *
  * Per direction: the inputs of all steps times W at once, then a step after the other: h times R, gates, new state.
- * Gates of a GRU stand in the order z r h, of an LSTM i o f c (peepholes i o f), as the standard has them. */
+ * Gates of a GRU stand in the order z r h, of an LSTM i o f c (peepholes i o f), as the standard has them.
+ *
+ * com.microsoft's DynamicQuantizeLSTM is an LSTM whose weights are bytes, W (directions, in, width) and R (directions,
+ * hidden, width), with a scale and a zero point for each direction or for each of its columns. What they are multiplied
+ * by is rounded to 256 steps as DynamicQuantizeLinear does: a sequence's input as a whole, and its state in each step.
+ * (ONNX Runtime takes the range of all sequences of a batch; here each has its own, as in a batch of one.)
+ * Source: github.com/microsoft/onnxruntime, docs/ContribOperators.md. */
 #include <math.h>
 #include <string.h>
 #include <strings.h>
 
+#include "engine/eval/eval_quant.h"
 #include "engine/eval/layers.h"
 
 typedef enum { RNN, GRU, LSTM } cell_kind;
@@ -27,12 +34,13 @@ typedef struct { function_kind kind; double alpha, beta; } function;
 typedef struct {
     cell_kind kind;
     int64_t steps, batch, in, hidden, directions, width;        /* width: gates * hidden */
-    int reverse, batch_first, coupled, linear_before_reset;
+    int reverse, batch_first, coupled, linear_before_reset, dynamic;
     double clip;                            /* of what functions are given; infinite: none */
     function f[6];                          /* of the first direction, then of the second */
     const int64_t *length;                  /* (batch); NULL: all steps */
     const double *x, *w, *r, *b, *h0, *c0, *peep;
     double *wt, *rt, *sum, *pre, *rec, *h, *c;
+    rt_array *real, *bytes;                 /* of what is rounded where it stands */
 } recurrent;
 
 static double apply(const recurrent *n, const function *f, double x)
@@ -122,6 +130,57 @@ static rt_status part(rt_eval_call *call, int i, const char *what, int rank, con
     return rt_layer_doubles(call, a, to);
 }
 
+/* Weights of bytes as doubles, in the order in which floats have them. */
+static rt_status byte_weights(rt_eval_call *call, int i, int scales, const char *what, int64_t d, int64_t rows,
+                              int64_t width, const double **to)
+{
+    const rt_array *w, *scale, *zero;
+    RT_TRY(rt_layer_in(call, i, RT_EVAL_BYTES, 3, 3, &w));
+    RT_TRY(rt_layer_shape(w, what, w->type, 3, (int64_t[]){d, rows, width}));
+    RT_TRY(rt_layer_in(call, scales, 1u << RT_F32, 1, 2, &scale));
+    RT_TRY(rt_layer_in(call, scales + 1, 1u << w->type, 1, 2, &zero));
+    RT_TRY(rt_layer_shape(scale, "the scale", RT_F32, scale->rank, (int64_t[]){d, width}));
+    RT_TRY(rt_layer_shape(zero, "the zero point", w->type, zero->rank, (int64_t[]){d, width}));
+    double *copy = rt_eval_scratch(call, w->count, sizeof *copy);
+    if (!copy) return RT_INPUT;
+    for (int64_t k = 0; k < d * rows * width; k++) {
+        int64_t at = k / width / rows, column = k % width, row = k / width % rows, each = at * width + column;
+        int64_t whole = rt_array_int(w, (size_t)k) - rt_array_int(zero, (size_t)(zero->rank == 2 ? each : at));
+        copy[(at * width + column) * rows + row] =
+            (double)whole * rt_array_double(scale, (size_t)(scale->rank == 2 ? each : at));
+    }
+    *to = copy;
+    return RT_OK;
+}
+
+/* Lines of n numbers, `apart` from each other, in 256 steps from the least to the greatest of all of them. */
+static void in_steps(const recurrent *n, const double *from, int64_t lines, int64_t each, int64_t apart, double *to)
+{
+    float scale, *real = n->real->data;
+    const uint8_t *byte = n->bytes->data;
+    int64_t zero;
+    rt_array part = *n->real;
+    part.count = (size_t)(lines * each);
+    for (int64_t i = 0; i < lines * each; i++) real[i] = (float)from[i / each * apart + i % each];
+    rt_eval_dynamic(&part, n->bytes, &scale, &zero);
+    for (int64_t i = 0; i < lines * each; i++)
+        to[i / each * apart + i % each] = (double)((int64_t)byte[i] - zero) * (double)scale;
+}
+
+/* Room for that, and the input in such steps. */
+static rt_status round_input(rt_eval_call *call, recurrent *n)
+{
+    int64_t count = n->steps * n->in, room = count > n->hidden ? count : n->hidden;
+    double *copy = rt_eval_scratch(call, (size_t)(n->steps * n->batch * n->in), sizeof *copy);
+    RT_TRY(rt_eval_temp(call, RT_F32, 1, &room, &n->real));
+    RT_TRY(rt_eval_temp(call, RT_U8, 1, &room, &n->bytes));
+    if (!copy) return RT_INPUT;
+    for (int64_t b = 0; b < n->batch && n->in; b++)
+        in_steps(n, n->x + b * n->in, n->length ? n->length[b] : n->steps, n->in, n->batch * n->in, copy + b * n->in);
+    n->x = copy;
+    return RT_OK;
+}
+
 static rt_status read_lengths(rt_eval_call *call, recurrent *n)
 {
     int count;
@@ -137,21 +196,28 @@ static rt_status read_lengths(rt_eval_call *call, recurrent *n)
 
 static rt_status read_inputs(rt_eval_call *call, recurrent *n)
 {
+    const unsigned weights = n->dynamic ? RT_EVAL_BYTES : RT_EVAL_FLOATS;
     const rt_array *x, *w, *r;
-    RT_TRY(rt_layer_in(call, 0, RT_EVAL_FLOATS, 3, 3, &x));
-    RT_TRY(rt_layer_in(call, 1, RT_EVAL_FLOATS, 3, 3, &w));
-    RT_TRY(rt_layer_in(call, 2, RT_EVAL_FLOATS, 3, 3, &r));
+    RT_TRY(rt_layer_in(call, 0, n->dynamic ? 1u << RT_F32 : RT_EVAL_FLOATS, 3, 3, &x));
+    RT_TRY(rt_layer_in(call, 1, weights, 3, 3, &w));
+    RT_TRY(rt_layer_in(call, 2, weights, 3, 3, &r));
+    const int64_t own = r->dim[n->dynamic ? 1 : 2];
     n->steps = x->dim[n->batch_first];
     n->batch = x->dim[!n->batch_first];
     n->in = x->dim[2];
-    n->hidden = rt_eval_int(call, "hidden_size", r->dim[2]);
-    if (n->hidden < 1 || n->hidden > 1 << 24 || n->hidden != r->dim[2])
-        return rt_fail(RT_INPUT, "hidden_size is %lld, and R has %lld", (long long)n->hidden, (long long)r->dim[2]);
+    n->hidden = rt_eval_int(call, "hidden_size", own);
+    if (n->hidden < 1 || n->hidden > 1 << 24 || n->hidden != own)
+        return rt_fail(RT_INPUT, "hidden_size is %lld, and R has %lld", (long long)n->hidden, (long long)own);
     const int64_t h = n->hidden, d = n->directions, states[] = {d, n->batch, h}, states_first[] = {n->batch, d, h};
     n->width = gates_of[n->kind] * h;
     RT_TRY(rt_layer_doubles(call, x, &n->x));
-    RT_TRY(part(call, 1, "W", 3, (int64_t[]){d, n->width, n->in}, &n->w));
-    RT_TRY(part(call, 2, "R", 3, (int64_t[]){d, n->width, h}, &n->r));
+    if (n->dynamic) {
+        RT_TRY(byte_weights(call, 1, 8, "W", d, n->in, n->width, &n->w));
+        RT_TRY(byte_weights(call, 2, 10, "R", d, h, n->width, &n->r));
+    } else {
+        RT_TRY(part(call, 1, "W", 3, (int64_t[]){d, n->width, n->in}, &n->w));
+        RT_TRY(part(call, 2, "R", 3, (int64_t[]){d, n->width, h}, &n->r));
+    }
     RT_TRY(part(call, 3, "B", 2, (int64_t[]){d, 2 * n->width}, &n->b));
     RT_TRY(read_lengths(call, n));
     RT_TRY(part(call, 5, "initial_h", 3, n->batch_first ? states_first : states, &n->h0));
@@ -255,7 +321,8 @@ static rt_status step(rt_eval_call *call, recurrent *n, int64_t d, int64_t s, rt
     int64_t H = n->hidden;
     const function *f = n->f + d * functions_of[n->kind];
     RT_TRY(rt_eval_tick(call, 64 * (double)n->batch * (double)n->width));
-    RT_TRY(times_r(call, n, n->h, 0, gates_of[n->kind], n->rec));
+    for (int64_t b = 0; b < n->batch && n->dynamic; b++) in_steps(n, n->h + b * H, 1, H, H, n->sum + b * H);
+    RT_TRY(times_r(call, n, n->dynamic ? n->sum : n->h, 0, gates_of[n->kind], n->rec));
     if (n->kind == GRU) RT_TRY(gru_step(call, n, f, n->b ? n->b + (2 * d + 1) * n->width + 2 * H : NULL, s, backwards));
     for (int64_t b = 0; b < n->batch; b++) {
         int64_t t = time_of(n, b, s, backwards);
@@ -298,7 +365,7 @@ static rt_status run_direction(rt_eval_call *call, recurrent *n, int64_t d, rt_a
 
 static rt_status run_recurrent(rt_eval_call *call, cell_kind kind)
 {
-    recurrent n = {.kind = kind};
+    recurrent n = {.kind = kind, .dynamic = *call->node->op == 'D'};
     rt_array *y, *h, *c = NULL;
     RT_TRY(read_attributes(call, &n));
     RT_TRY(read_inputs(call, &n));
@@ -311,6 +378,7 @@ static rt_status run_recurrent(rt_eval_call *call, cell_kind kind)
     if (kind == LSTM) RT_TRY(rt_eval_make(call, 2, type, 3, n.batch_first ? states_first : states, &c));
     if (!n.batch) return RT_OK;
     RT_TRY(take_room(call, &n));
+    if (n.dynamic) RT_TRY(round_input(call, &n));
     for (int64_t d = 0; d < n.directions; d++) RT_TRY(run_direction(call, &n, d, y, h, c));
     return RT_OK;
 }
@@ -323,4 +391,5 @@ const rt_eval_op rt_eval_recurrent_ops[] = {
     {"", "RNN", 1, 3, 6, 2, run_rnn, 0},
     {"", "GRU", 1, 3, 6, 2, run_gru, 0},
     {"", "LSTM", 1, 3, 8, 3, run_lstm, 0},
+    {"com.microsoft", "DynamicQuantizeLSTM", 1, 12, 12, 3, run_lstm, 0},
     {NULL, NULL, 0, 0, 0, 0, NULL, 0}};

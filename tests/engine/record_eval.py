@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """Records what operators of ONNX answer, for tests/engine/test_eval_ops.c.
 
-    record_eval.py [--each N] [--seed S] [--only OP] > eval_ops.txt      (onnx, onnxruntime, numpy, ml_dtypes)
+    record_eval.py [--each N] [--seed S] [--only OP] [--folder F] > eval_ops.txt      (onnx, onnxruntime, numpy, ml_dtypes)
 
 A case is an operator of an opset with attributes and inputs, and its outputs by onnx.reference, or by ONNX Runtime for
 domains ai.onnx.ml and com.microsoft and where the reference has no definition, or a later opset's; those of the oldest
 opsets by NumPy. Shapes are small and
 odd. Lines: "== op opset domain", "@name kind values" attributes, "< type dims : values" inputs ("< -": left out), ">"
-outputs. What the oracle refuses is told on standard error and left out. More cases than are kept: --each 20 --seed 7,
+outputs. --folder: each case as a test as ONNX has them, F/N_OP/model.onnx and test_data_set_0, too. What the oracle refuses is told on standard error and left out. More cases than are kept: --each 20 --seed 7,
 and test_eval_ops FILE.
 """
-import argparse, sys, warnings
+import argparse, os, sys, warnings
 import ml_dtypes, numpy as np, onnx, onnxruntime as ort
 from onnx import helper as H, numpy_helper as N, TensorProto as T
 from onnx.reference import ReferenceEvaluator
@@ -21,11 +21,14 @@ ap = argparse.ArgumentParser()
 ap.add_argument("--each", type=int, default=1)
 ap.add_argument("--seed", type=int, default=1)
 ap.add_argument("--only", default="")
+ap.add_argument("--folder")
 args = ap.parse_args()
 f4, f8, i4, i8 = np.float32, np.float64, np.int32, np.int64
 CASES = []
 
-def case(op, opset, ins, outs=1, domain="", by="ref", **attr): CASES.append((op, opset, domain, ins, outs, by, attr))
+def case(op, opset, ins, outs=1, domain="", by="ref", **attr):
+    """`opset_` is an attribute of that name without the line."""
+    CASES.append((op, opset, domain, ins, outs, by, {k.rstrip("_"): v for k, v in attr.items()}))
 
 # ---- what runs a case ----
 
@@ -67,7 +70,18 @@ def attribute(name, v):
     if v and isinstance(v[0], float): return f"@{name} fs " + " ".join(str(f4(x)) for x in v)
     return f"@{name} ii " + " ".join(map(str, v))
 
+def keep(n, op, opset, domain, ins, outs, attr, got):
+    """A case as a test of ONNX: its outputs have types and names, o0 and so on."""
+    at = f"{args.folder}/{n:05d}_{op}_{opset}/test_data_set_0"
+    os.makedirs(at, exist_ok=True)
+    types = [H.np_dtype_to_tensor_dtype(np.asarray(g).dtype) if np.asarray(g).dtype.kind not in "OU" else T.STRING for g in got]
+    onnx.save(model(op, opset, domain, ins, outs, attr, types), f"{at}/../model.onnx")
+    for kind, list in (("input", [(f"i{k}", a) for k, a in enumerate(ins) if a is not None]), ("output", [(f"o{k}", g) for k, g in enumerate(got)])):
+        for i, (name, a) in enumerate(list):
+            with open(f"{at}/{kind}_{i}.pb", "wb") as f: f.write(N.from_array(np.asarray(a), name).SerializeToString())
+
 def write(op, opset, domain, ins, outs, by, attr):
+    global kept
     try: got = answer(op, opset, domain, ins, outs, by, attr)
     except Exception as e:
         print(f"{op} {opset} {by}: {str(e)[:300]}", file=sys.stderr)
@@ -76,6 +90,12 @@ def write(op, opset, domain, ins, outs, by, attr):
     for k, v in attr.items(): print(attribute(k, v))
     for a in ins: print("< -" if a is None else "< " + array(a))
     for a in got: print("> " + array(a))
+    if args.folder:
+        try: keep(kept, op, opset, domain, ins, outs, attr, got)
+        except Exception as e: print(f"{op} {opset}: is not kept: {str(e)[:200]}", file=sys.stderr)
+        kept += 1
+
+kept = 0
 
 # ---- inputs ----
 
@@ -515,7 +535,50 @@ def vectors(x, d):
     case("SVMRegressor", 1, [x], coefficients=[float(v) for v in real(3)], rho=[0.2], kernel_type="LINEAR", kernel_params=[0.0, 0.0, 0.0], **d)
     case("SVMClassifier", 1, [x], 2, classlabels_ints=[4, 7, 5], coefficients=[float(v) for v in real(9)], rho=[0.1], kernel_type="LINEAR", kernel_params=[0.0, 0.0, 0.0], **d)
 
+def in_bytes():
+    """What ONNX Runtime's quantizer and its layouts of integers write (domain com.microsoft)."""
+    ms = dict(domain="com.microsoft", by="ort")
+    u = lambda *s: whole(0, 255, *s, dtype=np.uint8)
+    i = lambda *s: whole(-128, 127, *s, dtype=np.int8)
+    z, b, s = lambda v: np.array(v, np.uint8), lambda v: np.array(v, np.int8), lambda v: np.array(v, f4)
+    for axis, opset in ((-1, 13), (1, 13), (0, 13), (1, 12), (2, 12)):
+        case("QLinearSoftmax", 1, [u(2, 3, 5), s(0.03), z(120), s(1 / 256), z(0)], axis=axis, opset_=opset, **ms)
+    case("QLinearSoftmax", 1, [i(3, 70), s(0.05), b(-7), s(1 / 256), b(-128)], opset_=13, **ms)
+    case("QLinearSoftmax", 1, [u(4, 9), s(0.7), None, s(0.006), z(3)], opset_=11, **ms)
+    case("QLinearAveragePool", 1, [u(2, 3, 5, 7), s(0.03), z(12), s(0.02), z(9)], kernel_shape=[2, 3], strides=[2, 1], pads=[0, 1, 1, 1], **ms)
+    case("QLinearAveragePool", 1, [i(1, 4, 6), s(0.03), b(-3), s(0.03), b(5)], kernel_shape=[3], pads=[1, 1], count_include_pad=1, ceil_mode=1, strides=[2], **ms)
+    case("QLinearAveragePool", 1, [u(2, 5, 4, 3), s(0.03), z(12), s(0.02), z(9)], kernel_shape=[3, 2], channels_last=1, **ms)
+    case("QLinearWhere", 1, [np.array([[True], [False]]), u(2, 3), s(0.03), z(12), u(3), s(0.05), z(99), s(0.06), z(50)], **ms)
+    case("QLinearWhere", 1, [rng.random((2, 3)) < 0.5, i(3), s(0.03), b(12), i(2, 1), s(0.05), b(-9), s(0.04), b(0)], **ms)
+    case("NhwcMaxPool", 1, [u(2, 5, 7, 3)], kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1], **ms)
+    case("NhwcMaxPool", 1, [i(1, 6, 5, 2)], kernel_shape=[2, 2], dilations=[2, 1], **ms)
+    per = s([0.01, 0.02, 0.03, 0.01, 0.005, 0.02])
+    case("QLinearConv", 1, [u(2, 5, 6, 4), s(0.02), z(100), i(6, 2, 3, 2), per, np.zeros(6, np.int8), s(0.21), z(120), whole(-999, 999, 6, dtype=i4)],
+         channels_last=1, group=2, pads=[1, 1, 0, 0], strides=[1, 2], **ms)
+    case("QLinearConv", 1, [u(1, 7, 5, 3), s(0.02), z(7), i(4, 3, 3, 3), s(0.01), b(0), s(0.11), z(120)], channels_last=1, **ms)
+    case("MatMulNBits", 1, [real(3, 40), u(5, 2, 16), np.abs(real(5, 2, scale=0.1))], K=40, N=5, bits=4, block_size=32, **ms)
+    case("MatMulNBits", 1, [real(2, 3, 48), u(7, 3, 8), np.abs(real(7, 3, scale=0.1)), u(7, 2)], K=48, N=7, bits=4, block_size=16, **ms)
+    case("MatMulNBits", 1, [real(2, 32), u(4, 2, 8), np.abs(real(8, scale=0.1)), None, None, real(4)], K=32, N=4, bits=4, block_size=16, **ms)
+    case("MatMulNBits", 1, [real(3, 64), u(5, 2, 32), np.abs(real(5, 2, scale=0.01)), u(5, 2)], K=64, N=5, bits=8, block_size=32, **ms)
+    attend = [u(2, 3, 4), i(4, 24), real(24), s(0.02), s(0.01)]
+    case("QAttention", 1, [*attend, None, z(120), b(0)], num_heads=2, **ms)
+    case("QAttention", 1, [*attend, np.array([3, 2], i4), z(100), b(3)], num_heads=4, unidirectional=1, **ms)
+    case("QAttention", 1, [u(1, 5, 6), u(6, 18), real(18), s(0.02), np.abs(real(18, scale=0.01)), None, z(120), np.full(18, 128, np.uint8)], num_heads=3, scale=0.5, **ms)
+    tables = [u(9, 8), u(6, 8), u(2, 8), u(8), u(8)]
+    steps = [s(0.02), s(0.01), s(0.03), s(0.01), s(0.02), z(120), z(99), z(130), z(20), z(128)]
+    case("QEmbedLayerNormalization", 1, [whole(0, 9, 2, 5, dtype=i4), whole(0, 2, 2, 5, dtype=i4), *tables, np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], i4), *steps], 2, epsilon=0.0625, **ms)
+    case("QEmbedLayerNormalization", 1, [whole(0, 9, 1, 3, dtype=i4), whole(0, 2, 1, 3, dtype=i4), *tables, None, *steps], 2, epsilon=1e-5, **ms)
+    for way, each in (("forward", False), ("reverse", True), ("bidirectional", True)):
+        d, h = 1 + (way == "bidirectional"), 5
+        state = [real(d, 1, h), real(d, 1, h)] if each else [None, None]
+        scales = [np.abs(real(*((d, 4 * h) if each else (d,)), scale=0.01)) + f4(0.001) for _ in range(2)]
+        zeros = [np.zeros((d, 4 * h) if each else (d,), np.int8) for _ in range(2)]
+        case("DynamicQuantizeLSTM", 1, [real(6, 1, 3), i(d, 3, 4 * h), i(d, h, 4 * h), real(d, 8 * h), None, *state, None, scales[0], zeros[0], scales[1], zeros[1]], 3,
+             hidden_size=h, direction=way, **ms)
+    case("DynamicQuantizeLSTM", 1, [real(4, 1, 3), u(1, 3, 8), u(1, 2, 8), None, np.array([3], i4), None, None, real(1, 6), s([0.02]), np.full(1, 120, np.uint8), s([0.01]), np.full(1, 131, np.uint8)], 3,
+         hidden_size=2, **ms)
+
 for _ in range(args.each):
-    for make in (math, logic, reduce, move, index, shapes, casts, narrow, old, quant, ml): make()
+    for make in (math, logic, reduce, move, index, shapes, casts, narrow, old, quant, ml, in_bytes): make()
 for c in CASES:
     if not args.only or args.only == c[0]: write(*c)

@@ -1,7 +1,7 @@
 /* Imports ONNX models and compares what the planned model answers with the evaluator of ONNX graphs:
- * onnx_planned [--shape D,D,...] MODEL.onnx...; made-up rows, 7 of them, together and alone. "ok", with the greatest
- * difference over the answers' scale; "refused", with the reason; "WRONG" when rows differ by more than 1e-4 of the
- * scale, or by a bit between a batch of 7 and one of 1: then the exit code is 1. One data input of floats.
+ * onnx_planned [--shape D,D,...] MODEL.onnx...; made-up rows, 64 of them, alone, 7 and all together. "ok", with the
+ * greatest difference over the answers' scale; "refused", with the reason; "WRONG" when rows differ by more than 1e-4
+ * of the scale, or by a bit between a batch of 7 or 64 and one of 1: then the exit code is 1. One data input of floats.
  * onnx_planned --recorded FOLDER...: ONNX's own tests, and single models (tests/onnx/onnx_recorded.c). */
 #include <math.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 #include "student/predictor.h"
 #include "tests/onnx/onnx_recorded.h"
 
-enum { ROWS = 7 };
+enum { ROWS = 7, BATCH = 64 };
 static int wrong;
 
 static double seconds(void)
@@ -46,6 +46,7 @@ static int output_of(const rt_onnx_file *f, const rt_model *m)
 static rt_status answers(const rt_onnx_file *f, const rt_model *m, const float *rows, size_t size, float *out,
                          int width, const int64_t *dim, int rank, int logits)
 {
+    const int apart = m->head[0].task == RT_TASK_MULTILABEL; /* log(p / (1 - p)), each by itself */
     for (int r = 0; r < ROWS; r++) {
         rt_region *g = rt_region_new(RT_ONNX_BUDGET);
         rt_array **value = rt_region_list(g, (size_t)f->graph->values, sizeof *value), *x = NULL;
@@ -61,7 +62,7 @@ static rt_status answers(const rt_onnx_file *f, const rt_model *m, const float *
             st = rt_fail(RT_INPUT, "the evaluator gives %zu numbers, the model %d", y->count, width);
         for (int i = 0; i < width && !st; i++) {
             double v = rt_array_double(y, (size_t)i);
-            out[r * width + i] = (float)(logits ? log(fmax(v, 1e-30)) : v);
+            out[r * width + i] = (float)(!logits ? v : apart ? log(v) - log1p(-v) : log(fmax(v, 1e-30)));
         }
         rt_region_free(g);
         RT_TRY(st);
@@ -88,10 +89,10 @@ static void compare(const char *path, const rt_onnx_file *f, rt_model *m, const 
     memcpy(dim, f->input[0].dim, sizeof dim);
     dim[0] = 1;
     if (rank == 2) dim[1] = (int64_t)size;                 /* which the file may leave open */
-    float *rows = malloc(ROWS * size * sizeof *rows), *want = malloc((size_t)(ROWS * width) * sizeof *want),
-          *got = malloc((size_t)(ROWS * width) * sizeof *got), *one = malloc((size_t)width * sizeof *one);
+    float *rows = malloc(BATCH * size * sizeof *rows), *want = malloc((size_t)(ROWS * width) * sizeof *want),
+          *got = malloc((size_t)(BATCH * width) * sizeof *got), *one = malloc((size_t)(BATCH * width) * sizeof *one);
     uint32_t w[4];
-    for (size_t i = 0; i < ROWS * size; i++) {
+    for (size_t i = 0; i < BATCH * size; i++) {
         rt_random4(w, 1, RT_RNG_TEST, 0, 0, 0, (uint32_t)i);
         rows[i] = 2 * rt_unit(w[0]) - 1;
     }
@@ -100,18 +101,20 @@ static void compare(const char *path, const rt_onnx_file *f, rt_model *m, const 
     rt_status st = rt_predictor_new(&p, &m, 1, device, 0, NULL, 0);
     int bits = 0;
     if (!st) {
-        rt_predict(p, &(rt_feed){.raw = rows, .rows = ROWS}, got);
-        for (int r = 0; r < ROWS; r++) {
-            rt_predict(p, &(rt_feed){.raw = rows + (size_t)r * size, .rows = 1}, one);
-            bits += memcmp(one, got + r * width, (size_t)width * sizeof *one) != 0;
+        for (int r = 0; r < BATCH; r++)
+            rt_predict(p, &(rt_feed){.raw = rows + (size_t)r * size, .rows = 1}, one + r * width);
+        for (int k = BATCH; k; k = k == BATCH ? ROWS : 0) {
+            rt_predict(p, &(rt_feed){.raw = rows, .rows = (uint64_t)k}, got);
+            bits += memcmp(one, got, (size_t)(k * width) * sizeof *one) != 0;
         }
         rt_predictor_free(p);
         st = answers(f, m, rows, size, want, width, dim, rank, logits);
     }
     double scale = 0, worst = 0;
     if (!st) {
-        center(want, width, logits);
-        center(got, width, logits);
+        const int shared = logits && m->head[0].task != RT_TASK_MULTILABEL;
+        center(want, width, shared);
+        center(got, width, shared);
         for (int i = 0; i < ROWS * width; i++) {
             if (isfinite(want[i])) scale = fmax(scale, fabs((double)want[i]));
             double d = fabs((double)got[i] - (double)want[i]);
