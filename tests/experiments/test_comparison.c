@@ -615,6 +615,22 @@ static void as_json(void **state)
     rt_comparison_close(c);
 }
 
+/* What counts errors, losses or new errors is better the less there is of it; everything else the more. */
+static void directions(void **state)
+{
+    static const char *const less = " nll brier ece adaptive_ece hamming bce rmse mae max_error worst_decile nfr nfi ";
+    int count, seen = 0;
+    const rt_paired_metric *m = rt_paired_metrics(&count);
+    (void)state;
+    for (int i = 0; i < count; i++) {
+        char word[64];
+        snprintf(word, sizeof word, " %s ", m[i].name);
+        if (!m[i].higher != !!strstr(less, word)) fail_msg("%s: %s is better", m[i].name, m[i].higher ? "more" : "less");
+        seen += !m[i].higher;
+    }
+    assert_int_equal(seen, 6 + 5 + 4);                  /* of classes, labels, numbers */
+}
+
 /* Elements of a truth that are not known are none of the file's, and the others are what they were. */
 static void what_is_not_known(void **state)
 {
@@ -672,6 +688,7 @@ int main(void)
                                        cmocka_unit_test(limits), cmocka_unit_test(far_out),
                                        cmocka_unit_test(found_slices),
                                        cmocka_unit_test(as_json),
-                                       cmocka_unit_test(what_is_not_known), cmocka_unit_test(damage)};
+                                       cmocka_unit_test(directions), cmocka_unit_test(what_is_not_known),
+                                       cmocka_unit_test(damage)};
     return cmocka_run_group_tests(tests, write_files, drop_files);
 }
