@@ -625,7 +625,8 @@ static void directions(void **state)
     for (int i = 0; i < count; i++) {
         char word[64];
         snprintf(word, sizeof word, " %s ", m[i].name);
-        if (!m[i].higher != !!strstr(less, word)) fail_msg("%s: %s is better", m[i].name, m[i].higher ? "more" : "less");
+        if (!m[i].higher != !!strstr(less, word))
+            fail_msg("%s: %s is better", m[i].name, m[i].higher ? "more" : "less");
         seen += !m[i].higher;
     }
     assert_int_equal(seen, 6 + 5 + 4);                  /* of classes, labels, numbers */
