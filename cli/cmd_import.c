@@ -246,7 +246,8 @@ static const cli_option options[] = {
      "if not given",
      NULL},
     {"config", CLI_VALUE, "FILE.json",
-     "all of this as an object: \"inputs\": {NAME: {\"set\": data set, \"shape\", \"layout\": "
+     "all of this as an object, such as a teacher's specification (whose \"file\" is INPUT): \"inputs\": {NAME: "
+     "{\"set\": data set, \"shape\", \"layout\": "
      "\"hwc\"|\"chw\", \"resize\", "
      "\"crop\", \"mean\", \"std\"}, NAME: \"ids != 0\" (a mask), NAME: a number}, \"output\", \"task\", \"gives\", "
      "\"classes\", or \"outputs\": {NAME: {\"head\", \"task\", \"gives\", \"classes\"}}, \"features\", \"shorter\", "

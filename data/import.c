@@ -100,6 +100,9 @@ rt_status rt_import_format(rt_format *format, const char *path)
     if (*format == RT_FORMAT_AUTO && ends(path, ".npy")) *format = RT_FORMAT_NPY;        /* truncated ones say so */
     if (*format == RT_FORMAT_AUTO && ends(path, ".npz")) *format = RT_FORMAT_NPZ;
     if (*format == RT_FORMAT_AUTO && strstr(path, "idx")) *format = RT_FORMAT_IDX;
+    if (*format == RT_FORMAT_AUTO && n && m[0] == '{')
+        return rt_fail(RT_USAGE, "%s: is JSON, and no data; a teacher's specification is told beside its model: "
+                                 "MODEL.onnx --config %s", path, path);
     if (*format == RT_FORMAT_AUTO)
         return rt_fail(RT_USAGE,
                        "%s: its format cannot be told from its name and first bytes; give --format idx, csv, npy, npz "

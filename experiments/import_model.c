@@ -41,14 +41,24 @@ static void split_names(cJSON *binding)
     cJSON_ReplaceItemInObjectCaseSensitive(binding, "classes", list);
 }
 
+static int is_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 /* "data", whose rows tell the shapes that the model leaves open. */
 static rt_status read_model_config(cJSON *config, cJSON *binding, const char **path, rt_x_where *x)
 {
     rt_cfg c = rt_cfg_begin(config, "");
     *path = rt_cfg_file(&c, "input", NULL);
-    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
-        if (rt_cfg_has(&c, told[i]))
-            cJSON_AddItemToObject(binding, told[i], cJSON_Duplicate(rt_cfg_any(&c, told[i]), 1));
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
+        const cJSON *value = rt_cfg_any(&c, told[i]);
+        if (value) cJSON_AddItemToObject(binding, told[i], cJSON_Duplicate(value, 1));
+    }
+    const char *file = rt_cfg_string(&c, "file", "");      /* of a teacher's specification */
+    if (*file && *path && !is_same_file(file, *path))
+        rt_cfg_fail(&c, "file", "is another file than the one that is imported");
     *x = (rt_x_where){.source = NULL};
     if (rt_cfg_has(&c, "data")) {
         rt_cfg d = rt_cfg_object(&c, "data");

@@ -406,6 +406,9 @@ static rt_status set_classes(rt_model *model, int h, const cJSON *list, const ch
 {
     rt_names names = {0};
     rt_status st = rt_names_from_json(&names, list, NULL, key);
+    if (!st && names.count && names.count != model->head[h].size)
+        st = rt_fail(RT_INPUT, "%s: names %d classes, and head '%s' has %d", key, names.count,
+                     model->head[h].name, model->head[h].size);
     if (!st) st = rt_model_set_classes(model, h, &names);
     rt_names_free(&names);
     return st;

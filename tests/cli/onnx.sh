@@ -90,6 +90,15 @@ printf '\010\010\022' > tiny.onnx
 expect 3 "tiny.onnx" "$retort" import tiny.onnx --out no.h5
 expect 3 "(7, 5, 2)" "$retort" predict "$samples/cnn.onnx" --data d.h5 --out no.csv
 [ ! -e no.h5 ] && [ ! -e no.csv ] || fail "bad input leaves a file"
+# A teacher's specification tells an import all that it tells a command that takes the teacher.
+printf '{"file": "%s", "inputs": {"x": {"shape": [3, 2]}}, "classes": ["a", "b", "c"]}' "$samples/open_shape.onnx" > spec.json
+expect 0 "" "$retort" import "$samples/open_shape.onnx" --out spec.h5 --config spec.json --quiet
+printf '{"classes": ["a", "b"], "inputs": {"x": {"shape": [3, 2]}}}' > b.json
+expect 3 "classes: names 2 classes, and head" "$retort" import "$samples/open_shape.onnx" --out no.h5 --config b.json
+expect 2 "file: is another file than the one that is imported" "$retort" import "$samples/cnn.onnx" --out no.h5 --config spec.json
+expect 2 "MODEL.onnx --config spec.json" "$retort" import spec.json --out no.h5
+printf '{"layout": "chw"}' > b.json
+expect 2 "layout: unknown key; known here: input, inputs, output, task, gives, classes, outputs, features" "$retort" import "$samples/cnn.onnx" --out no.h5 --config b.json
 printf '{"seconds": 0}' > b.json
 expect 2 "seconds" "$retort" import "$samples/cnn.onnx" --out no.h5 --config b.json
 exit $failed
