@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -47,8 +48,19 @@ static void set_signals(void)
     signal(SIGXFSZ, SIG_IGN);         /* a file-size limit is then an error of write, with its message */
 }
 
+/* Some frames are large: with less the process would die of SIGSEGV in the middle of its work. */
+static rt_status look_at_stack(void)
+{
+    enum { LEAST = 1024 };             /* KiB */
+    struct rlimit l;
+    if (getrlimit(RLIMIT_STACK, &l) || l.rlim_cur >= (rlim_t)LEAST << 10) return RT_OK;
+    return rt_fail(RT_RUN, "the stack may grow to %llu KiB and not to the %d KiB that are needed: allow more, as by "
+                   "'ulimit -s 8192'", (unsigned long long)(l.rlim_cur >> 10), LEAST);
+}
+
 static rt_status run(cli_args *a, const cli_command *c, int argc, char **argv, cJSON **result)
 {
+    RT_TRY(look_at_stack());
     RT_TRY(cli_parse(a, c, argc, argv));
     if (!a->quiet) cli_progress_on(&a->progress);
     RT_TRY(cli_references(a, c));

@@ -13,7 +13,7 @@
 
 #include "engine/progress.h"
 
-enum { BLOCK = 1 << 20, RANDOM_DIGITS = 16, NAME_TRIES = 100 };
+enum { BLOCK = 1 << 20, HOLES_MOST = 1 << 30, RANDOM_DIGITS = 16, NAME_TRIES = 100 };
 static const char temp_mark[] = ".tmp-";
 
 /* ---- reading ---- */
@@ -102,12 +102,38 @@ rt_status rt_read_file(char **out, size_t *n, const char *path, size_t most)
     return RT_OK;
 }
 
+rt_status rt_check_holes(int fd, const char *path)
+{
+    struct stat s;
+    off_t stands = lseek(fd, 0, SEEK_CUR);
+    uint64_t stored = 0;
+    if (stands < 0 || fstat(fd, &s)) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
+    if (s.st_size <= HOLES_MOST) return RT_OK;
+    for (off_t data, at = 0; at < s.st_size && stored < (uint64_t)s.st_size / 64; at = data) {
+        off_t from = lseek(fd, at, SEEK_DATA);
+        if (from < 0 && errno == ENXIO) break;                  /* a hole to the end */
+        data = from < 0 ? -1 : lseek(fd, from, SEEK_HOLE);
+        if (data < 0) {
+            stored = UINT64_MAX;
+            break;
+        }
+        stored += (uint64_t)(data - from);
+    }
+    if (lseek(fd, stands, SEEK_SET) < 0) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
+    uint64_t holes = stored < (uint64_t)s.st_size ? (uint64_t)s.st_size - stored : 0;
+    if (holes <= HOLES_MOST || holes / 64 <= stored) return RT_OK;
+    return rt_fail(RT_INPUT,
+                   "%s: is %llu bytes long, of which %llu are stored and the rest are holes: it is damaged, or "
+                   "no file to be read to its end",
+                   path, (unsigned long long)s.st_size, (unsigned long long)stored);
+}
+
 rt_status rt_digest_rest(rt_digest *d, int fd, const char *path, int stoppable)
 {
     size_t n = BLOCK;
     unsigned char *buffer = malloc(BLOCK);
     rt_hasher *h = rt_hasher_new();
-    rt_status st = buffer ? RT_OK : rt_fail(RT_RUN, "out of memory while reading %s", path);
+    rt_status st = buffer ? rt_check_holes(fd, path) : rt_fail(RT_RUN, "out of memory while reading %s", path);
     while (!st && n == BLOCK) {
         st = rt_read_some(fd, buffer, BLOCK, path, &n);
         if (!st) rt_hasher_add(h, buffer, n);

@@ -366,8 +366,8 @@ static rt_status run(append *a, rt_output *out, cJSON **result)
     rt_label_file from = {.fd = -1}, to = {.fd = -1};
     uint64_t by_hand = 0;
     if (!rt_output_exists(out)) return rt_fail(RT_INPUT, "%s: is not there", a->job->store);
+    RT_TRY(check_store(a));                            /* one that is damaged is told to be that */
     RT_TRY(rt_output_may_replace(out, RT_OUTPUT_LABELS));
-    RT_TRY(check_store(a));
     RT_TRY(read_csv(a));
     uint64_t said = a->lines;
     if (a->job->data) RT_TRY(find_rows(a));

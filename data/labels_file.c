@@ -278,6 +278,17 @@ static int has_grown(const cJSON *old, const cJSON *mine)
     return same;
 }
 
+rt_status rt_label_or_damaged(const char *path, rt_status st)
+{
+    char message[1024];
+    rt_labels *l = NULL;
+    if (st != RT_USAGE) return st;
+    snprintf(message, sizeof message, "%s", rt_error_message());
+    rt_status seen = rt_labels_open(&l, path, 1);
+    rt_labels_close(l);
+    return seen == RT_INPUT || seen == RT_RUN ? seen : rt_fail(st, "%s", message);
+}
+
 rt_status rt_label_file_same(const rt_label_file *w, rt_h5_file *f, const cJSON *manifest, int *grown)
 {
     static const char *const part[] = {"teacher", "classes", "columns", "source", "labels"};
@@ -311,7 +322,7 @@ rt_status rt_label_file_same(const rt_label_file *w, rt_h5_file *f, const cJSON 
     }
     cJSON_Delete(old);
     cJSON_Delete(mine);
-    return st;
+    return rt_label_or_damaged(w->path, st);
 }
 
 /* A block lies in the file in pieces, one of each plane of each column. */

@@ -58,6 +58,9 @@ rt_status rt_label_file_open(rt_label_file *, rt_h5_file *);
 /* RT_USAGE unless the store at hand has the manifest's teacher, classes, columns, source and coding. *grown (may be
  * NULL): 1 when the source and the rows are more than the store's and begin with them, which is RT_USAGE without it. */
 rt_status rt_label_file_same(const rt_label_file *, rt_h5_file *, const cJSON *manifest, int *grown);
+/* RT_USAGE with its message, "the store is of something else", unless a checksum of the store tells that it is damaged.
+ */
+rt_status rt_label_or_damaged(const char *path, rt_status);
 uint64_t rt_label_fixed_bytes(const rt_label_file *, int which);
 /* Codes rows of a block into the buffer, counts them, and takes the CRC32C of its bytes; the labels by hand of the
  * block have their places. */
@@ -142,6 +145,7 @@ struct rt_labels_writer {
     rt_lock own, last;                 /* of this shard; of who looks through the finished store */
     int dir;                           /* the folder of the store, and its name there */
     char name[256];
+    int begun;                         /* this process made the store */
     int broken;                        /* a write or a sync failed: nothing more is done */
     int suspect;                       /* a sync of an earlier run failed: what memory holds of it proves nothing */
     int complete, verified;            /* as the file says; all blocks are there, read back and counted */

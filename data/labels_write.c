@@ -108,7 +108,9 @@ static rt_status make_store(rt_labels_writer *w, const char *manifest)
     RT_TRY(rt_output_may_replace(w->output, RT_OUTPUT_LABELS));
     RT_TRY(rt_label_remove_journals(w->path));
     RT_TRY(rt_label_remove_grown(w, UINT64_MAX));
-    return rt_label_file_create(&w->f, w->output, manifest);
+    RT_TRY(rt_label_file_create(&w->f, w->output, manifest));
+    w->begun = 1;
+    return RT_OK;
 }
 
 /* Opens the file, unless the store is of less of the source than there is now. */
@@ -249,7 +251,17 @@ static rt_status open_all(rt_labels_writer *w, const rt_target *target, cJSON *m
     RT_TRY(rt_label_journal_path(w->journal.path, sizeof w->journal.path, w->f.path, w->who));
     RT_TRY(resume(w, fresh));
     rt_label_go_on(w);
-    return same_rows(w);
+    return rt_label_or_damaged(w->f.path, same_rows(w));
+}
+
+/* A store that this process just made and did not come to write to: nothing of it is to be gone on with. */
+static rt_status unmake(const rt_labels_writer *w, rt_status st)
+{
+    char message[1024];
+    snprintf(message, sizeof message, "%s", rt_error_message());
+    unlinkat(w->dir, w->name, 0);
+    (void)rt_label_remove_journals(w->path);
+    return rt_fail(st, "%s", message);
 }
 
 rt_status rt_labels_begin(rt_labels_writer **out, const rt_target *target, const rt_labels_spec *spec, cJSON *manifest,
@@ -268,6 +280,7 @@ rt_status rt_labels_begin(rt_labels_writer **out, const rt_target *target, const
         *out = w;
         return RT_OK;
     }
+    if (w->begun && w->alone) st = unmake(w, st);
     w->complete = 0;                   /* what is left of others is not looked at */
     free_writer(w);
     return st;

@@ -13,6 +13,7 @@
 #include "data/checks.h"
 #include "data/files.h"
 #include "data/names.h"
+#include "engine/pool.h"
 #include "engine/progress.h"
 
 enum { SHOWN = 200, PATH_SHOWN = 80, SPARE_FILES = 64, SCANS = 4 };
@@ -262,7 +263,7 @@ static rt_status scan_files(rt_h5_file *f, const rt_source_files *l)
     int threads = 0, wanted = l->count < SCANS ? l->count - 1 : SCANS - 1;
     scanning s = {.f = f, .l = l, .failed = l->count};
     pthread_mutex_init(&s.lock, NULL);
-    while (threads < wanted && !pthread_create(&thread[threads], NULL, scan_some, &s)) threads++;
+    while (threads < wanted && !rt_thread_start(&thread[threads], scan_some, &s)) threads++;
     scan_some(&s);
     for (int i = 0; i < threads; i++) pthread_join(thread[i], NULL);
     pthread_mutex_destroy(&s.lock);

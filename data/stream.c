@@ -7,6 +7,7 @@
 
 #include "data/order.h"
 #include "data/row_check.h"
+#include "engine/pool.h"
 
 /* A window mixes so many at least, where the source's cache holds them. */
 enum { WINDOW_BLOCKS = 16, WINDOW_ROWS = 16384 };
@@ -213,7 +214,7 @@ rt_status rt_stream_open(rt_stream **out, const rt_stream_spec *spec, uint64_t f
         }
     }
     while (spec->prefetch > 0 && t->threads < readers &&
-           !pthread_create(&t->reader[t->threads].thread, NULL, fill_slots, &t->reader[t->threads]))
+           !rt_thread_start(&t->reader[t->threads].thread, fill_slots, &t->reader[t->threads]))
         t->threads++;
     *out = t;
     return RT_OK;

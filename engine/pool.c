@@ -1,6 +1,5 @@
 #include "engine/pool.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -9,7 +8,7 @@
 
 #include "engine/kernels.h"
 
-enum { RING = 8, SPIN = 4000 };
+enum { RING = 8, SPIN = 4000, STACK = 2 << 20 };
 
 typedef struct {
     void (*fn)(void *, int, int);
@@ -121,6 +120,17 @@ static void stop(rt_pool *p, int started)
     free(p);
 }
 
+int rt_thread_start(pthread_t *id, void *(*fn)(void *), void *arg)
+{
+    pthread_attr_t a;
+    int error = pthread_attr_init(&a);
+    if (error) return error;
+    error = pthread_attr_setstacksize(&a, STACK);
+    if (!error) error = pthread_create(id, &a, fn, arg);
+    pthread_attr_destroy(&a);
+    return error;
+}
+
 rt_pool *rt_pool_new(int threads)
 {
     if (threads <= 0) threads = rt_cpu_count();
@@ -144,7 +154,7 @@ rt_pool *rt_pool_new(int threads)
     rt_fp_mode();
     for (int i = 1; i < threads; i++) {
         workers[i] = (struct worker){p, i};
-        if (pthread_create(&ids[i], NULL, work, &workers[i])) {
+        if (rt_thread_start(&ids[i], work, &workers[i])) {
             rt_fail(RT_RUN, "could not start thread %d of %d; use fewer --threads", i, threads);
             stop(p, i);
             return NULL;

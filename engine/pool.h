@@ -5,7 +5,13 @@
 #ifndef RT_ENGINE_POOL_H
 #define RT_ENGINE_POOL_H
 
+#include <pthread.h>
+
 #include "engine/error.h"
+
+/* pthread_create with a stack of 2 MiB, whatever 'ulimit -s' gives the process: a small one would be too little for
+ * some kernels, and a thousand large ones more than the machine maps. */
+int rt_thread_start(pthread_t *, void *(*fn)(void *), void *arg);
 
 typedef struct rt_pool rt_pool;
 

@@ -63,7 +63,7 @@ static rt_status look(const rt_result_files *r, int force)
         if (force || i == r->count) continue;
         if (r->list->keeps)
             return rt_fail(RT_USAGE, "%s is there; give another folder, or --force to replace it", path);
-        RT_TRY(rt_digest_file(&d, path, 0));
+        RT_TRY(rt_digest_file(&d, path, 1));
         if (strcmp(d.hex, hash[i]))
             return rt_fail(RT_USAGE,
                            "%s was changed since %s wrote it (%s has another digest); give another "

@@ -107,9 +107,13 @@ static rt_status load_one(const char *folder, const cJSON *c, cJSON **state, con
     const char *file = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(c, "file"));
     const char *hash = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(c, "xxh128"));
     rt_digest digest;
+    rt_stamp s;
     rt_h5_file *f;
     if (!file || !hash || strchr(file, '/')) return rt_fail(RT_INPUT, "%s/checkpoints.json: damaged", folder);
     snprintf(path, sizeof path, "%s/%s", folder, file);
+    RT_TRY(rt_stamp_at(&s, path));
+    if ((double)s.size != cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(c, "size")))
+        return rt_fail(RT_INPUT, "%s: has another size than its list tells; the file is damaged", path);
     RT_TRY(rt_digest_file(&digest, path, 0));
     if (strcmp(digest.hex, hash)) return rt_fail(RT_INPUT, "%s: does not match its hash; the file is damaged", path);
     RT_TRY(rt_h5_scan(&f, path));

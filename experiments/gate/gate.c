@@ -8,10 +8,10 @@
 
 #include "data/files.h"
 #include "data/precision.h"
-#include "engine/sha256.h"
 #include "engine/version.h"
 #include "experiments/gate/gate_parts.h"
 #include "experiments/machine.h"
+#include "experiments/registry/registry_parts.h"
 #include "experiments/report/report_parts.h"
 #include "experiments/result_files.h"
 
@@ -24,24 +24,9 @@ static long today(void) { return (long)(time(NULL) / 86400); }
 
 rt_status rt_gate_sha256(char out[72], const char *path)
 {
-    enum { BLOCK = 1 << 16 };
-    rt_sha256 s = {0};
-    int fd;
-    size_t got;
-    char *block = malloc(BLOCK);
-    if (!block) return rt_fail(RT_RUN, "out of memory");
-    rt_status st = rt_open_input(&fd, path);
-    while (!st) {
-        st = rt_read_some(fd, block, BLOCK, path, &got);
-        if (!st) st = rt_check_stop();
-        if (st || !got) break;
-        rt_sha256_add(&s, block, got);
-    }
-    if (fd >= 0) close(fd);
-    free(block);
+    int64_t bytes;
     strcpy(out, "sha256:");
-    rt_sha256_end(&s, out + 7);
-    return st;
+    return rt_sha256_of_file(out + 7, &bytes, path);
 }
 
 /* Before the work: files that are there, and that are not one and the same. */

@@ -29,7 +29,7 @@ static rt_status pass(int from, int to, const char *path, const char *to_path, c
     rt_sha256 s = {0};
     size_t got = BLOCK;
     char *block = malloc(BLOCK);
-    rt_status st = block ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    rt_status st = block ? rt_check_holes(from, path) : rt_fail(RT_RUN, "out of memory");
     *bytes = 0;
     while (!st && got == BLOCK) {
         st = rt_read_some(from, block, BLOCK, path, &got);

@@ -34,6 +34,10 @@ everything() { # what set-up
 }
 
 everything "unlimited stack" "ulimit -s unlimited" must
+(ulimit -s 1000000000) 2> /dev/null && everything "a stack of a terabyte" "ulimit -s 1000000000" must
+everything "1024 kb of stack" "ulimit -s 1024" must
+everything "64 kb of stack" "ulimit -s 64"
+(ulimit -s 64; expect 4 "ulimit -s 8192" "$retort" info d.h5; exit $failed) || failed=1
 everything "16 descriptors" "ulimit -n 16"
 for kb in 400000 200000; do                               # not with a sanitizer, nor where the loader itself needs more
     (ulimit -v $kb; exec "$retort" --version) > /dev/null 2>&1 && everything "$kb kb of memory" "ulimit -v $kb"
@@ -81,6 +85,31 @@ for odd in pipe /dev/zero; do
     [ $? -eq 3 ] || fail "import $odd: $(cat err.txt)"
 done
 [ -e O.h5 ] || [ -e O ] && fail "an odd input left something"
+
+# Files of which next to nothing is stored: nobody reads their holes for hours.
+cp T/model.h5 m.h5
+cp d.csv big.csv
+printf '\223NUMPY\001\000v\000%-117s\n' "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3), }" > big.npy
+printf 'abcdef' >> big.npy
+cat > p.json <<'Y'
+{"format": "retort-policy-1", "limits": [{"metric": "accuracy", "max_drop": 0.9}]}
+Y
+cat > big.json <<'Y'
+{"name": "big", "out": "O", "steps": [{"name": "w", "do": "export", "with": {"input": "m.h5", "to": "npz"}}]}
+Y
+echo '{"command": ["/bin/cat", "./m.h5"], "version": "1", "classes": ["k0", "k1", "k2"]}' > cat.json
+"$retort" registry init --registry R > /dev/null || fail "registry init"
+if truncate -s 1T m.h5 big.csv big.npy 2> /dev/null; then
+    for step in "gate --baseline T/model.h5 --candidate m.h5 --policy p.json --data d.h5 --out O" "gate --init m.h5 --data d.h5 --out O.json" \
+        "run big.json" "import big.npy --out O.h5" "label --teacher cat.json --data d.h5 --out O.h5" "registry add m m.h5 --registry R" \
+        "label --from big.npy --gives logits --data d.h5 --out O.h5"; do
+        expect 3 "" timeout -k 5 10 "$retort" $step
+    done
+    expect 3 "NUL byte" timeout -k 5 10 "$retort" import big.csv --label -1 --out O.h5
+    expect 0 "" timeout -k 5 10 "$retort" predict m.h5 --data d.h5 --out big.h5      # of a model only what is stored is read
+    rm m.h5 big.csv big.npy
+fi
+[ -e O.h5 ] || [ -e O.json ] || [ -e O/w.npz ] && fail "a file of holes left something"
 
 # Full disks: standard output, and outputs.
 "$retort" info d.h5 > /dev/full 2> err.txt

@@ -129,4 +129,19 @@ sed 's/^2/3/' rows.csv > changed.csv
 expect 3 "are not what was labelled" "$retort" vote A.h5 --data changed.h5 --out N.h5
 expect 2 "" "$retort" vote A.h5 --data rows.h5 --out A.h5
 [ -e N.h5 ] && fail "something is half-written"
+
+# With too few descriptors: all of it, nothing, or what the same command goes on with.
+for n in 9 11 12 13 14 15 16 17 18 20; do
+    (ulimit -n $n; exec "$retort" vote A.h5 B.h5 A.h5 --data rows.h5 --out N.h5 data.names=position) > out.txt 2> err.txt < /dev/null
+    code=$?
+    case $code in
+        0) cmp -s N.h5 P.h5 || fail "$n descriptors: another store" ;;
+        4) [ "$(grep -c '^retort: ' err.txt)" -eq 1 ] || fail "$n descriptors: $(cat err.txt)"
+           [ ! -e N.h5 ] || grep -q '^[0-9]' N.h5.journal || fail "$n descriptors: a store that nothing was written to is left"
+           expect 0 "" "$retort" vote A.h5 B.h5 A.h5 --data rows.h5 --out N.h5 data.names=position     # what was begun goes on
+           cmp -s N.h5 P.h5 && [ ! -e N.h5.journal ] || fail "$n descriptors: another store after going on" ;;
+        *) fail "$n descriptors: exit $code: $(cat err.txt)" ;;
+    esac
+    rm -f N.h5
+done
 exit $failed

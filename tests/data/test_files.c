@@ -123,11 +123,46 @@ static void there_or_not(void **state)
     }
 }
 
+/* A file of which next to nothing is stored is not read to its end; holes of a size that is soon read are zeros. */
+static void holes(void **state)
+{
+    (void)state;
+    enum { FEW = 8 << 20, ENOUGH = 17 << 20 };
+    const off_t most = 1 << 30;
+    rt_digest d;
+    int fd = open(path, O_RDWR | O_TRUNC);
+    char *zeros = calloc(1, ENOUGH);
+    assert_int_equal(ftruncate(fd, FEW), 0);
+    check_ok(rt_digest_file(&d, path, 0));
+    assert_string_equal(d.hex, rt_digest_of(zeros, FEW).hex);
+    assert_int_equal(ftruncate(fd, most), 0);
+    check_ok(rt_check_holes(fd, path));
+    const off_t vast[] = {most + 1, (off_t)1 << 40, INT64_C(0x7ffffffff000)};
+    for (int i = 0; i < 3; i++) {
+        if (ftruncate(fd, vast[i])) continue;                          /* longer than its file system allows */
+        assert_int_equal(lseek(fd, 5, SEEK_SET), 5);
+        check_fails(rt_check_holes(fd, path), RT_INPUT, "of which 0 are stored");
+        assert_int_equal(lseek(fd, 0, SEEK_CUR), 5);
+        check_fails(rt_digest_file(&d, path, 0), RT_INPUT, "holes");
+        check_fails(rt_digest_rest(&d, fd, path, 0), RT_INPUT, "holes");
+    }
+    assert_int_equal(ftruncate(fd, most + FEW), 0);
+    assert_int_equal(pwrite(fd, zeros, 1000, most / 2), 1000);
+    check_fails(rt_check_holes(fd, path), RT_INPUT, "are stored");
+    for (off_t at = 0; at < 4; at++)                                   /* in pieces: 68 MiB of 1.5 GiB */
+        assert_int_equal(pwrite(fd, zeros, ENOUGH, at * most / 3), ENOUGH);
+    assert_int_equal(ftruncate(fd, most + most / 2), 0);
+    check_ok(rt_check_holes(fd, path));
+    close(fd);
+    free(zeros);
+    truncate(path, 0);
+}
+
 int main(void)
 {
     close(mkstemp(path));
     const struct CMUnitTest tests[] = {cmocka_unit_test(goes_on), cmocka_unit_test(machine_faults),
-                                       cmocka_unit_test(there_or_not)};
+                                       cmocka_unit_test(there_or_not), cmocka_unit_test(holes)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(path);
     return failed;
