@@ -2,6 +2,7 @@
  * are asked for; a label store answers as the model that it is of; what a kind cannot do is refused by name. */
 #include "data/provenance.h"
 #include "teacher/labeler.h"
+#include "teacher/spec.h"
 #include "teacher/teacher.h"
 #include "tests/train/train_support.h"
 
@@ -71,6 +72,22 @@ static rt_teacher *open_teacher(const char *first, const char *second, rt_source
     return t;
 }
 
+static rt_teacher *open_mix(rt_source **source, rt_identity **id)
+{
+    rt_teacher *t;
+    cJSON *config = parse_config("{'teacher': {'mix': 'probabilities', 'teachers': ['@a.h5', '@b.h5']}}");
+    rt_cfg c = rt_cfg_begin(config, "");
+    rt_teacher_spec spec = rt_teacher_spec_read(&c, "teacher", "a teacher");
+    check_ok(c.status);
+    check_ok(rt_teacher_open_spec(&t, &spec, NULL));
+    check_ok(rt_source_open(source, in_folder("x.h5"), "x"));
+    check_ok(rt_identity_open(id, *source, RT_CHECK_KNOWN));
+    check_ok(rt_teacher_bind(t, &(rt_teacher_binding){.source = *source, .id = *id}));
+    check_ok(rt_teacher_ready(t, test_device, 64, NULL, 0));
+    cJSON_Delete(config);
+    return t;
+}
+
 static void close_all(rt_teacher *t, rt_source *source, rt_identity *id)
 {
     rt_teacher_close(t);
@@ -137,6 +154,7 @@ static void what_it_is(void **state)
         assert_int_equal(first, kept ? 100 : 0);
         assert_true(end == (kept ? 1400 : UINT64_MAX));
         assert_int_equal(rt_teacher_top(t, 0), 3);
+        assert_int_equal(rt_teacher_top(t, 1), 2);
         assert_true(rt_teacher_costs(t).parameters == (kept ? 0 : 6 * 8 + 8 + 8 * 5 + 5));
         check_ok(rt_teacher_seen(t, seen));
         check_ok(rt_teacher_describe(t, said));
@@ -194,10 +212,11 @@ static void as_asked(void **state)
     int count = 0;
     float all[40 * W], some[40 * 2];
     check_ok(rt_heads_add(head, &count, "size", RT_TASK_REAL, 2));
-    for (int kept = 0; kept < 2; kept++) {
+    for (int way = 0; way < 3; way++) {                     /* models, a store, a mixture */
         rt_source *source;
         rt_identity *id;
-        rt_teacher *t = open_teacher(kept ? "two.h5" : "a.h5", kept ? NULL : "b.h5", &source, &id);
+        rt_teacher *t = way == 2 ? open_mix(&source, &id)
+                                 : open_teacher(way ? "two.h5" : "a.h5", way ? NULL : "b.h5", &source, &id);
         ask(t, 100, 3, 40, all);
         check_ok(rt_teacher_answer_as(t, head, count, "the student", RT_MATCH_NAMES));
         ask(t, 100, 3, 40, some);
