@@ -393,6 +393,31 @@ static void told(void **state)
     drop(&b);
 }
 
+/* Of more rows than make the cells (131,072) the distance is found at their ends, and is known but for what is told: of t
+ * and t^2, evenly spread, it is the most of sqrt(t) - t, a quarter. A cell without its sampled row has two of a side. */
+static void more_rows_than_make_cells(void **state)
+{
+    enum { N = 140000 };
+    static float x[N];
+    static const char manifest[] = "{\"columns\": [\"a\"]}";
+    rt_h5_item item[] = {{.name = "x", .type = RT_F32, .element = 4, .rank = 2, .dim = {N, 1}, .data = x},
+                         {.name = "manifest", .type = RT_TEXT, .element = sizeof manifest - 1, .data = manifest}};
+    (void)state;
+    for (int side = 0; side < 2; side++) {
+        for (int i = 0; i < N; i++) {
+            double t = (i + 0.5) / N;
+            x[i] = (float)(side ? t * t : t);
+        }
+        save_items(side ? "b.h5" : "a.h5", item, 2);
+    }
+    cJSON *r = look("", RT_GATE);
+    const cJSON *a = named(get(r, "columns"), "a");
+    double error = number(a, "ks_error");
+    assert_true(error >= 2.0 / N && error < 20.0 / N);
+    check_close("distance", number(a, "ks"), 0.25, error + 1.0 / N, 0);
+    cJSON_Delete(r);
+}
+
 /* Undecided where rows are few, none where they are many, drift only beyond the limit: of one and the same shift. */
 static void both_are_needed(void **state)
 {
@@ -518,7 +543,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(planted),         cmocka_unit_test(by_name),
                                        cmocka_unit_test(odd_data),        cmocka_unit_test(told),
-                                       cmocka_unit_test(both_are_needed), cmocka_unit_test(images),
+                                       cmocka_unit_test(more_rows_than_make_cells),
+        cmocka_unit_test(both_are_needed), cmocka_unit_test(images),
                                        cmocka_unit_test(tokens),          cmocka_unit_test(false_alarms)};
     return cmocka_run_group_tests(tests, enter, leave);
 }
