@@ -123,6 +123,11 @@ expect 3 "its folds are others" predict data.fold=0/3 'data.fold_by={"source": "
 expect 3 "has fold 2 for row" predict data.fold=0/2 data.fold_by=kept.h5
 expect 2 "no row of data.rows is of fold 3" predict data.fold=3/4 data.fold_by=kept.h5
 expect 2 "belongs to folds" "$retort" clean whole.h5 stratify=true --out none.csv
+# Of three folds a class of three rows has one in each, a class of two is told of.
+awk 'BEGIN { print "a,k"; for (i = 0; i < 60; i++) print i * 7 % 60 "," (i < 55 ? "many" : i < 58 ? "three" : "two") }' > rare.csv
+"$retort" import rare.csv --label k --out rare.h5 --quiet > log 2>&1 || fail "import: $(cat log)"
+echo '{"model": {"input": [1], "classes": 3, "family": "mlp", "width": 2, "depth": 1}, "data": {"validation": 0}, "train": {"epochs": 1, "batch": 8}}' > rare.json
+expect 0 "1 of 3 classes have fewer rows than there are folds" "$retort" clean --folds 3 --train rare.json --data rare.h5 --out rare-found.csv
 mkdir foreign; cp band.h5 foreign/folds.h5
 expect 2 "holds no folds; move it away" "$retort" clean --folds 3 --train t.json --data noisy.h5 --out none.csv --work foreign
 cmp -s band.h5 foreign/folds.h5 || fail "a foreign file was replaced"
