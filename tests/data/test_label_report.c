@@ -1,4 +1,5 @@
 /* What label stores are said to hold: against SciPy and scikit-learn. Warnings, and rows that the teacher has seen. */
+#include "data/label_append.h"
 #include "data/label_report.h"
 #include "policy_labels.h"
 
@@ -63,7 +64,57 @@ static void test_summary(void **s)
     check_close("compared", number(a, "rows"), calibrated.rows, 0, 0);
     check_close("agree", number(a, "agree"), summed.agree, 0, 0);
     check_close("share", number(a, "share"), calibrated.accuracy, 0, 1e-14);
+    int of[K] = {0}, most = 0, rows = 0;                 /* of the truths, by counting */
+    for (int i = 0; i < ROWS; i++)
+        if (status[i] == RT_LABEL_DONE && y[FIRST + i] >= 0) of[y[FIRST + i]]++, rows++;
+    for (int c = 0; c < K; c++) if (of[c] > most) most = of[c];
+    check_close("commonest", number(a, "commonest_class"), (double)most / rows, 0, 1e-14);
     assert_string_equal(warning(r), "none");
+    cJSON_Delete(r);
+}
+
+/* A confidence that is a tenth belongs to the tenth that ends there, as numpy.searchsorted finds it. */
+static void test_tenths(void **s)
+{
+    (void)s;
+    static float w[ROWS * K];
+    char path[64];
+    cJSON *r;
+    for (int i = 0; i < ROWS * K; i++) w[i] = i % K < 2 ? 0 : -200;                 /* two of four: a half each */
+    snprintf(path, sizeof path, "%s/tenths.h5", test_folder);
+    write_store(path, data, (rt_labels_spec){.first = FIRST, .rows = ROWS, .classes = K, .type = RT_F32}, w, NULL,
+                NAMED);
+    check_ok(rt_label_summary_report(&(rt_label_report){.store = path}, &r));
+    const cJSON *c = cJSON_GetObjectItemCaseSensitive(r, "confidence");
+    check_close("confidence", number(c, "mean"), 0.5, 0, 0);
+    const cJSON *h = cJSON_GetObjectItemCaseSensitive(c, "histogram");
+    for (int i = 0; i < 10; i++) assert_int_equal(cJSON_GetArrayItem(h, i)->valueint, i == 4 ? ROWS : 0);
+    cJSON_Delete(r);
+}
+
+/* Labels by hand are not the teacher's: its temperature is found without them. */
+static void test_hand(void **s)
+{
+    (void)s;
+    char path[64], csv[64];
+    cJSON *r;
+    int rows = 0;
+    snprintf(path, sizeof path, "%s/hand.h5", test_folder);
+    snprintf(csv, sizeof csv, "%s/hand.csv", test_folder);
+    FILE *f = fopen(csv, "w");
+    assert_non_null(f);
+    fprintf(f, "row,label\n");
+    for (int i = 0; i < ROWS; i++) {
+        if (i % 5 == 3) fprintf(f, "%d,cat\n", FIRST + i);
+        else rows += status[i] == RT_LABEL_DONE && y[FIRST + i] >= 0;
+    }
+    fclose(f);
+    write_store(path, data, (rt_labels_spec){.first = FIRST, .rows = ROWS, .classes = K, .type = RT_F32}, z, status,
+                NAMED);
+    check_ok(rt_label_append(&(rt_label_append_job){.store = path, .hand = csv}, &r));
+    cJSON_Delete(r);
+    check_ok(rt_label_calibrate_report(&(rt_label_report){.store = path, .data = data}, &r));
+    check_close("rows", number(r, "rows"), rows, 0, 0);
     cJSON_Delete(r);
 }
 
@@ -151,7 +202,8 @@ static void test_verify(void **s)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_calibrate), cmocka_unit_test(test_summary), cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_calibrate), cmocka_unit_test(test_summary), cmocka_unit_test(test_tenths),
+        cmocka_unit_test(test_hand), cmocka_unit_test(test_warnings),
         cmocka_unit_test(test_seen),      cmocka_unit_test(test_verify),
     };
     return cmocka_run_group_tests(tests, set_up, remove_test_folder);

@@ -393,8 +393,9 @@ static void told(void **state)
     drop(&b);
 }
 
-/* Of more rows than make the cells (131,072) the distance is found at their ends, and is known but for what is told: of t
- * and t^2, evenly spread, it is the most of sqrt(t) - t, a quarter. A cell without its sampled row has two of a side. */
+/* Of more rows than make the cells (131,072) the distance is found at their ends, and is known but for what is told: of
+ * t and t^2, evenly spread, it is the most of sqrt(t) - t, a quarter. A cell without its sampled row has two of a side.
+ */
 static void more_rows_than_make_cells(void **state)
 {
     enum { N = 140000 };
