@@ -249,7 +249,7 @@ static const cli_option options[] = {
      "all of this as an object, such as a teacher's specification (whose \"file\" is INPUT): \"inputs\": {NAME: "
      "{\"set\": data set, \"shape\", \"layout\": "
      "\"hwc\"|\"chw\", \"resize\", "
-     "\"crop\", \"mean\", \"std\"}, NAME: \"ids != 0\" (a mask), NAME: a number}, \"output\", \"task\", \"gives\", "
+     "\"crop\", \"scale\", \"mean\", \"std\"}, NAME: \"ids != 0\" (a mask), NAME: a number}, \"output\", \"task\", \"gives\", "
      "\"classes\", or \"outputs\": {NAME: {\"head\", \"task\", \"gives\", \"classes\"}}, \"features\", \"shorter\", "
      "\"data_root\", "
      "\"memory\" (MiB), \"seconds\" (of computing; 4, and one more for each MiB of the model, if not given). 'retort "

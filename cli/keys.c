@@ -227,12 +227,13 @@ const cli_key cli_train_keys[] = {
 const cli_key cli_teacher_keys[] = {
     {"file", "", "a model or a label store; the keys from here to seconds are of an ONNX file alone"},
     {"inputs", "none",
-     "{NAME: {\"set\", \"shape\", \"layout\", \"resize\", \"crop\", \"mean\", \"std\"}}: what stands for an input: "
-     "the name of it in data.x; the shape of a row as the model has it, where the file leaves it open (without it the "
-     "data's rows tell it); hwc (images have their channels last in the data) or chw; mean and deviation that rows are "
-     "normalised by. NAME: \"ids != 0\" is a mask of the input ids, NAME: a number this number everywhere. resize: "
-     "[H, W], or the length of the shorter side, bilinear as PyTorch has it with align_corners=False (half-pixel "
-     "centres) and without antialias, not rounded; crop: [H, W], the middle of it, as torchvision's CenterCrop. Views "
+     "{NAME: {\"set\", \"shape\", \"layout\", \"resize\", \"crop\", \"scale\", \"mean\", \"std\"}}: what stands "
+     "for an input: the name of it in data.x; the shape of a row as the model has it, where the file leaves it "
+     "open (without it the data's rows tell it); hwc (images have their channels last in the data) or chw; rows "
+     "become (x scale - mean) / std, each a number or one for each channel, 1, 0 and 1 where it is not given. "
+     "NAME: \"ids != 0\" is a mask of the input ids, NAME: a number this number everywhere. resize: [H, W], or "
+     "the length of the shorter side, bilinear as PyTorch has it with align_corners=False (half-pixel centres) "
+     "and without antialias, not rounded; crop: [H, W], the middle of it, as torchvision's CenterCrop. Views "
      "(flip, shift, erase) are made of the data's image before"},
     {"output", "the only one of a row of numbers", "the output that answers, or a value inside of the graph"},
     {"outputs", "none",

@@ -396,6 +396,21 @@ static int is_known(const char *kind)
     return 0;
 }
 
+/* Whom messages about names name. */
+static void belongs_to(rt_model *m, const char *path)
+{
+    for (int i = 0; i < m->heads; i++) {
+        free(m->head[i].names.of);
+        m->head[i].names.of = strdup(path);
+    }
+    for (int i = 0; i < m->inputs; i++) {
+        free(m->input[i].columns.of);
+        free(m->input[i].of);
+        m->input[i].columns.of = strdup(path);
+        m->input[i].of = strdup(path);
+    }
+}
+
 /* An ONNX file, brought in anew each time. */
 static rt_status load_onnx(rt_model **out, const char *path, const cJSON *binding, const rt_x_where *x)
 {
@@ -420,6 +435,7 @@ static rt_status load_onnx(rt_model **out, const char *path, const cJSON *bindin
         cJSON_Delete(notes);
     } else {
         (*out)->file_bytes = f->bytes;
+        belongs_to(*out, path);
         cJSON_AddItemToObject(cJSON_GetObjectItemCaseSensitive((*out)->provenance, "onnx"), "notes", notes);
     }
     rt_onnx_close(f);

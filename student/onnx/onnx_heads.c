@@ -374,6 +374,31 @@ static void guess_head(const rt_onnx_importer *m, rt_onnx_head *h, const rt_onnx
     }
 }
 
+/* One number a row tells no classes: it is a label's where logits or probabilities are told, else a number. */
+static rt_status take_one_number(const rt_onnx_importer *m, rt_onnx_head *h, const rt_onnx_row *row)
+{
+    int softmax, sigmoid;
+    if (h->task != RT_TASK_CLASSES || h->gives == RT_GIVES_VALUES || h->gives == RT_GIVES_EMBEDDING ||
+        row->value[h->value]->count != 1)
+        return RT_OK;
+    if (h->task_told)
+        return rt_fail(RT_USAGE,
+                       "output '%s' is one number a row, which tells no classes: its \"task\" is \"multilabel\" "
+                       "(one label) or \"real\"",
+                       h->tensor);
+    last_node(row, h->value, &softmax, &sigmoid);
+    if (sigmoid || h->gives != RT_GIVES_AUTO) {
+        h->task = RT_TASK_MULTILABEL;
+        return RT_OK;
+    }
+    h->gives = RT_GIVES_VALUES;
+    rt_onnx_note(m,
+                 "output '%s' is one number a row: a head of numbers%s; \"task\": \"multilabel\" if it is the logit of "
+                 "a label",
+                 h->tensor, "");
+    return RT_OK;
+}
+
 /* A softmax at the end is left out: its input are the logits, log p plus a constant a row; so is a sigmoid of labels.
  */
 rt_status rt_onnx_take_logits(rt_onnx_importer *m, rt_onnx_row *row, int *value)
@@ -382,6 +407,7 @@ rt_status rt_onnx_take_logits(rt_onnx_importer *m, rt_onnx_row *row, int *value)
         rt_onnx_head *h = &m->head[i];
         int softmax, sigmoid;
         value[i] = h->value;
+        if (!m->own) RT_TRY(take_one_number(m, h, row));
         if (h->gives == RT_GIVES_VALUES || h->gives == RT_GIVES_EMBEDDING) {
             h->task = RT_TASK_REAL;
             continue;

@@ -17,7 +17,7 @@ int rt_onnx_open_dimension(const rt_onnx_value *);
 
 /* What is told of an import, by flags or as JSON:
  *   {"inputs": {"NAME": {"set": "x", "shape": [3, 224, 224], "layout": "chw", "resize": 256, "crop": [224, 224],
- *                        "mean": [...], "std": [...]}, "mask": "ids != 0", "types": 0},
+ *                        "scale": x, "mean": [...], "std": [...]}, "mask": "ids != 0", "types": 0},
  *    "output": "NAME", "task": "classes", "gives": "logits", "classes": ["cat", ...],
  *    "outputs": {"NAME": {"head", "task", "gives", "classes"}, ...},           in place of these four
  *    "features": ["VALUE", ...] or {"NAME": "VALUE"}, "shorter": true, "data_root": "FOLDER",

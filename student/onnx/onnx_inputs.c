@@ -2,6 +2,7 @@
  * layout of their rows; how rows are resized and normalised. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <math.h>
 #include <string.h>
 
 #include "student/onnx/onnx_binding.h"
@@ -56,8 +57,8 @@ static rt_status read_input(const rt_onnx_importer *m, int i, cJSON *j)
     const char *set = rt_cfg_has(&c, "set") ? rt_cfg_string(&c, "set", NULL) : NULL;
     int rank = rt_cfg_has(&c, "shape") ? rt_cfg_ints(&c, "shape", dim, RT_MAX_RANK, 1, 1 << 24) : 0;
     t->layout = rt_cfg_has(&c, "layout") ? (rt_layout)rt_cfg_choice(&c, "layout", layouts, 0) : RT_LAYOUT_AUTO;
-    if (rt_cfg_has(&c, "mean") || rt_cfg_has(&c, "std")) t->normalize = j;
-    static const char *const others[] = {"mean", "std", "resize", "crop"};
+    if (rt_cfg_has(&c, "scale") || rt_cfg_has(&c, "mean") || rt_cfg_has(&c, "std")) t->normalize = j;
+    static const char *const others[] = {"scale", "mean", "std", "resize", "crop"};
     for (size_t k = 0; k < sizeof others / sizeof others[0]; k++) rt_cfg_any(&c, others[k]);
     RT_TRY(rt_cfg_end(&c));
     RT_TRY(rt_resizing_read(&t->resize, j, at));
@@ -418,31 +419,59 @@ rt_status rt_onnx_bind_inputs(rt_onnx_importer *m, cJSON *told)
     return RT_OK;
 }
 
+enum { MOST_CHANNELS = 64 };
+
+/* Number c of a key, which is one number or a list of n; none: it is not given. */
+static rt_status number_of(const cJSON *j, const char *input, const char *key, int c, double none, double *x)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(j, key),
+                *item = cJSON_IsArray(list) ? cJSON_GetArrayItem(list, c) : list;
+    *x = list ? item ? item->valuedouble : NAN : none;
+    if (list && (!cJSON_IsNumber(item) || !isfinite(*x)))
+        return rt_fail(RT_USAGE, "inputs.%s.%s: is a number, or a list of one a channel, as many as of the others",
+                       input, key);
+    if (none == 1 && !(*x > 0)) return rt_fail(RT_USAGE, "inputs.%s.%s: is above 0", input, key);
+    return RT_OK;
+}
+
+/* (x scale - mean) / std as (x - a) / s, of n channels. */
+static rt_status read_normalization(const cJSON *j, const char *input, double *a, double *s, int *n)
+{
+    static const char *const keys[] = {"scale", "mean", "std"};
+    *n = 1;
+    for (int k = 0; k < 3; k++) {
+        const cJSON *list = cJSON_GetObjectItemCaseSensitive(j, keys[k]);
+        if (cJSON_IsArray(list) && *n < 2) *n = cJSON_GetArraySize(list);
+        if (*n < 1 || *n > MOST_CHANNELS)
+            return rt_fail(RT_USAGE, "inputs.%s.%s: has %d numbers", input, keys[k], *n);
+        if (cJSON_IsArray(list) && cJSON_GetArraySize(list) != *n)
+            return rt_fail(RT_USAGE, "inputs.%s.%s: has %d numbers, another key %d", input, keys[k],
+                           cJSON_GetArraySize(list), *n);
+    }
+    for (int c = 0; c < *n; c++) {
+        double scale, mean, std;
+        RT_TRY(number_of(j, input, "scale", c, 1, &scale));
+        RT_TRY(number_of(j, input, "mean", c, 0, &mean));
+        RT_TRY(number_of(j, input, "std", c, 1, &std));
+        a[c] = mean / scale;
+        s[c] = std / scale;
+    }
+    return RT_OK;
+}
+
 rt_status rt_onnx_normalize(const rt_onnx_importer *m, rt_model *model)
 {
     for (int i = 0, k = 0; i < m->g->inputs; i++) {
         if (m->bound[i].role != RT_ONNX_DATA) continue;
         rt_input *in = &model->input[k++];
         in->resizing = m->told[i].resize;
-        const cJSON *mean = m->told[i].normalize ? cJSON_GetObjectItemCaseSensitive(m->told[i].normalize, "mean")
-                                                 : NULL,
-                    *std = m->told[i].normalize ? cJSON_GetObjectItemCaseSensitive(m->told[i].normalize, "std") : NULL;
         double a[64], s[64];
-        int n = cJSON_IsArray(mean) ? cJSON_GetArraySize(mean) : cJSON_IsArray(std) ? cJSON_GetArraySize(std) : 1;
-        if (!mean && !std) continue;
+        int n = 0;
+        if (!m->told[i].normalize) continue;
         if (in->channels > 1 || in->mul[0] != 1 || in->add[0] != 0)
-            return rt_fail(RT_USAGE, "inputs.%s: \"mean\" and \"std\" are in the file already",
+            return rt_fail(RT_USAGE, "inputs.%s: \"scale\", \"mean\" and \"std\" are in the file already",
                            m->file->input[i].name);
-        if (n < 1 || n > 64) return rt_fail(RT_USAGE, "inputs.%s.mean: has %d numbers", m->file->input[i].name, n);
-        for (int c = 0; c < n; c++) {
-            const cJSON *x = cJSON_IsArray(mean) ? cJSON_GetArrayItem(mean, c) : mean,
-                        *y = cJSON_IsArray(std) ? cJSON_GetArrayItem(std, c) : std;
-            if ((mean && !cJSON_IsNumber(x)) || (std && !cJSON_IsNumber(y)))
-                return rt_fail(RT_USAGE, "inputs.%s: \"mean\" and \"std\" are a number each, or lists of one a channel",
-                               m->file->input[i].name);
-            a[c] = mean ? x->valuedouble : 0;
-            s[c] = std ? y->valuedouble : 1;
-        }
+        RT_TRY(read_normalization(m->told[i].normalize, m->file->input[i].name, a, s, &n));
         RT_TRY(rt_input_set_normalization(in, a, s, n));
     }
     return RT_OK;

@@ -362,3 +362,7 @@ graph("counted_ids", [node("Less", ["ids", "none"], ["below"], name="below"), no
                                         constant("behind", numbers(15, 2)), constant("w", numbers(18, 3, scale=0.4))])
 s = onnxruntime.InferenceSession(f"{out}/counted_ids.onnx")
 record("counted_ids", ids, s.run(None, {"ids": ids})[0])
+
+# one number a row: of a head of numbers, unless it is told to be a label's
+graph("one_number", [node("MatMul", ["x", "w1"], ["h"], name="first"), node("Tanh", ["h"], ["t"], name="tanh"), node("MatMul", ["t", "w2"], ["y"], name="second")],
+      [X], [value("y", "n", 1)], [constant("w1", numbers(6, 4)), constant("w2", numbers(4, 1))], x=numbers(ROWS, 6))

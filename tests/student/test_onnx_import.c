@@ -143,7 +143,7 @@ static const char *const models[] = {"cnn",           "activations", "attention"
                                      "probabilities", "decided",     "unsorted",  "functions", "einsum",
                                      "external",      "ids",         "reshaped",  "small_table",
                                      "columns",       "loops",       "volumes",   "fused",
-                                     "while_loop",    "counted_ids"};
+                                     "while_loop",    "counted_ids", "one_number"};
 enum { MODELS = sizeof models / sizeof models[0] };
 
 static void recorded_answers(void **state)
@@ -385,6 +385,9 @@ static void bindings(void **state)
             "'y > 0' is not understood; \"ids != 0\" marks the ids");
     refused("cnn", "{\"inputs\": {\"x\": {\"std\": 0}}}", RT_USAGE, "above 0");
     refused("cnn", "{\"inputs\": {\"x\": {\"mean\": [1, 2, 3]}}}", RT_USAGE, "3");
+    refused("cnn", "{\"inputs\": {\"x\": {\"scale\": -1}}}", RT_USAGE, "inputs.x.scale: is above 0");
+    refused("cnn", "{\"inputs\": {\"x\": {\"mean\": [1, 2], \"std\": [1]}}}", RT_USAGE, "another key 2");
+    refused("cnn", "{\"inputs\": {\"x\": {\"mean\": \"far\"}}}", RT_USAGE, "inputs.x.mean: is a number, or a list");
     refused("cnn", "{\"inputs\": {\"x\": {\"layout\": \"hcw\"}}}", RT_USAGE, "layout");
     refused("unsorted", "{\"inputs\": {\"x\": {\"layout\": \"hwc\"}}}", RT_USAGE, "layout: is of images");
     refused("cnn", "{\"output\": \"z\"}", RT_USAGE, "its outputs are y (");
@@ -414,9 +417,15 @@ static void bindings(void **state)
 static void normalised(void **state)
 {
     (void)state;
-    rt_model *m, *n;
+    rt_model *m, *n, *scaled;
     check_ok(import_file(&m, sample("cnn", ".onnx"), "{\"inputs\": {\"x\": {\"mean\": [0.5, -1], \"std\": [2, 4]}}}",
                          NULL, NULL));
+    /* ((x / 4) - mean) / std */
+    check_ok(import_file(&scaled, sample("cnn", ".onnx"),
+                         "{\"inputs\": {\"x\": {\"scale\": 0.25, \"mean\": [0.125, -0.25], \"std\": [0.5, 1]}}}", NULL,
+                         NULL));
+    assert_string_equal(rt_model_digest(m).hex, rt_model_digest(scaled).hex);
+    rt_model_free(scaled);
     check_ok(import_file(&n, sample("cnn", ".onnx"), "{\"inputs\": {\"x\": {\"layout\": \"chw\"}}}", NULL, NULL));
     recording r = read_recording("cnn", m->input[0].size), s = read_recording("cnn", m->input[0].size);
     size_t pixels = r.size / 2;
@@ -442,6 +451,23 @@ static void normalised(void **state)
     rt_model_free(n);
 }
 
+static void one_number(void **state)
+{
+    (void)state;
+    static const struct { const char *binding; rt_task task; } want[] = {
+        {NULL, RT_TASK_REAL},
+        {"{\"gives\": \"logits\"}", RT_TASK_MULTILABEL},
+        {"{\"gives\": \"embedding\"}", RT_TASK_REAL},
+        {"{\"task\": \"multilabel\"}", RT_TASK_MULTILABEL}};
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        rt_model *m;
+        check_ok(import_file(&m, sample("one_number", ".onnx"), want[i].binding, NULL, NULL));
+        assert_int_equal(m->head[0].task, want[i].task);
+        rt_model_free(m);
+    }
+    refused("one_number", "{\"task\": \"classes\"}", RT_USAGE, "'y' is one number a row, which tells no classes");
+}
+
 int main(void)
 {
     rt_kernels_select(NULL);
@@ -449,6 +475,6 @@ int main(void)
                                        cmocka_unit_test(layers),           cmocka_unit_test(notes),
                                        cmocka_unit_test(refusals),         cmocka_unit_test(external_data),
                                        cmocka_unit_test(damage),           cmocka_unit_test(bindings),
-                                       cmocka_unit_test(normalised)};
+                                       cmocka_unit_test(normalised), cmocka_unit_test(one_number)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }
