@@ -100,7 +100,8 @@ static const cli_term terms[] = {
      "of about a million rows at most, spread evenly ('retort labels summary' looks at all): the histogram "
      "of confidence in tenths, mean entropy in nats, mean margin, and with data.y agreement with true classes"},
     {"start_seconds",
-     "until the first row was there; start_cpu_seconds: of CPU until then; compute_seconds: in the teacher"},
+     "until the first row was there; start_cpu_seconds: of CPU until then; compute_seconds: in the teacher; "
+     "source_seconds: that rows were waited for; store_seconds: that the store was"},
     {"cost", "label.price_per_hour times the hours"},
     {"rows_per_second", "of --dry-run: the median of three places, with the least and the most"},
     {"seconds", "of --dry-run: start_seconds and the rows that are left at the median rate; reading and answering are "

@@ -326,7 +326,7 @@ const cli_key cli_label_keys[] = {
     {"label.features", "none",
      "layers of a single model, a name or a list: their outputs are kept as labels/features/NAME"},
     {"label.feature_type", "f16", "of label.features: f16 or f32"},
-    {"label.batch", "1024", "rows read at once; speed only"},
+    {"label.batch", "0", "rows read at once; 0: 1,024, beside a card eight times as many; speed only"},
     {"label.prefetch", "4", "batches read ahead; speed only"},
     {"label.readers", "1", "threads that read; speed only"},
     {"label.precision", PRECISION},

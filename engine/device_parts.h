@@ -45,6 +45,7 @@ typedef struct {
     rt_status (*keep)(rt_session *);
     void (*find_bad)(const rt_session *, char *text, size_t room);
     rt_status (*infer)(rt_session *, const rt_step *);
+    rt_status (*ahead)(rt_session *, const rt_step *);   /* NULL: steps are never begun ahead */
     const float *(*output)(const rt_session *, int i);
     size_t (*bytes)(const rt_session *);
     void (*describe)(const rt_session *, void (*line)(void *, const char *), void *);

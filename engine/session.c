@@ -48,6 +48,8 @@ rt_status rt_session_keep(rt_session *s) { return s->kind->keep(s); }
 void rt_session_find_bad(const rt_session *s, char *text, size_t room) { s->kind->find_bad(s, text, room); }
 
 rt_status rt_session_infer(rt_session *s, const rt_step *step) { return s->kind->infer(s, step); }
+rt_status rt_session_ahead(rt_session *s, const rt_step *step)
+{ return s->kind->ahead ? s->kind->ahead(s, step) : RT_OK; }
 const float *rt_session_output(const rt_session *s, int i) { return s->kind->output(s, i); }
 const float *rt_session_asked(const rt_session *s) { return s->kind->asked(s); }
 const float *rt_session_gradient(const rt_session *s, int i) { return s->kind->gradient(s, i); }

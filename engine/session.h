@@ -114,7 +114,12 @@ void rt_session_find_bad(const rt_session *, char *text, size_t room);
 
 /* Inference; derived fields are made anew when weights have changed. RT_RUN when the device fails. */
 rt_status rt_session_infer(rt_session *, const rt_step *);
-/* Output i of the specification after rt_session_infer, (rows, n); valid until the next. */
+/* Begins a step that rt_session_infer will be asked for, in the same order, so that a card works while the host takes
+ * what it answered before; at most RT_AHEAD that have not been asked for. Its rows are taken at once, weights stay as
+ * they are until then. On the CPU nothing happens. An error of either forgets all that were begun, and so does NULL. */
+enum { RT_AHEAD = 2 };
+rt_status rt_session_ahead(rt_session *, const rt_step *);
+/* Output i of the specification after rt_session_infer, (rows, n); valid until more is inferred or begun. */
 const float *rt_session_output(const rt_session *, int i);
 
 /* After rt_session_step, of a session that asks; valid until the next: (rows) the number that is asked for, and by

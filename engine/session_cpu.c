@@ -217,7 +217,7 @@ static void describe(const rt_session *base, void (*line)(void *, const char *),
 static void profile(rt_session *base, int on) { rt_plan_profile(in(base)->plan, on); }
 
 static const rt_session_kind kind = {end, buffer, nothing, nothing, borrow, step, results, updates, set_updates, keep,
-                                     find_bad, infer, output, bytes, describe, profile, asked, gradient};
+                                     find_bad, infer, NULL, output, bytes, describe, profile, asked, gradient};
 
 /* Of each row for itself: nothing is divided. */
 static void ask_rows(void *arg, const rt_loss_io *io)

@@ -311,23 +311,26 @@ static rt_status by_length(rt_predictor *p, int first, int rows, float *to)
 
 static int has_lengths(const engine *e) { return e->lengths && e->lengths->plans; }
 
-/* ---- */
+/* The rows of the feed from `first` on, as many as a step takes, are begun by each session that answers them. */
+static rt_status begin_rows(rt_predictor *p, const rt_feed *feed, int first)
+{
+    int left = feed->first + feed->rows - first;
+    rt_feed part = *feed;
+    part.first = first;
+    part.rows = left < p->micro ? left : p->micro;
+    for (int i = 0; i < p->count && left > 0; i++)
+        if (p->engine[i].session && !has_lengths(&p->engine[i]))
+            RT_TRY(rt_session_ahead(p->engine[i].session, &(rt_step){.rows = p->micro, .feed = &part}));
+    return RT_OK;
+}
 
-rt_status rt_predict(rt_predictor *p, const rt_feed *feed, float *answer)
+static rt_status in_steps(rt_predictor *p, const rt_feed *feed, float *answer)
 {
     size_t width = (size_t)p->width;
     int end = feed->first + feed->rows;
-    for (int i = 0; i < p->count; i++)
-        for (int k = 0; k < p->model[i]->inputs; k++) p->engine[i].rows[k] = rt_input_rows(&p->model[i]->input[k]);
-    p->feed = *feed;
-    p->at = 0;
-    if (p->count == 1 && has_lengths(&p->engine[0])) {
-        for (int at = feed->first; at < end; at += WINDOW)
-            RT_TRY(by_length(p, at, end - at < WINDOW ? end - at : WINDOW,
-                             answer + (size_t)(at - feed->first) * width));
-        return RT_OK;
-    }
+    RT_TRY(begin_rows(p, feed, feed->first));
     for (; p->feed.first < end; p->feed.first += p->micro) {
+        RT_TRY(begin_rows(p, feed, p->feed.first + p->micro));
         int rows = p->feed.rows = end - p->feed.first < p->micro ? end - p->feed.first : p->micro;
         float *out = answer + (size_t)(p->feed.first - feed->first) * width;
         for (p->at = 0; p->at < p->count; p->at++) {
@@ -344,6 +347,28 @@ rt_status rt_predict(rt_predictor *p, const rt_feed *feed, float *answer)
             rt_ensemble_end(RT_MIX_PROBABILITIES, p->head, p->heads, out, p->sum, p->rest, rows, p->count);
     }
     return RT_OK;
+}
+
+/* ---- */
+
+rt_status rt_predict(rt_predictor *p, const rt_feed *feed, float *answer)
+{
+    size_t width = (size_t)p->width;
+    int end = feed->first + feed->rows;
+    for (int i = 0; i < p->count; i++)
+        for (int k = 0; k < p->model[i]->inputs; k++) p->engine[i].rows[k] = rt_input_rows(&p->model[i]->input[k]);
+    p->feed = *feed;
+    p->at = 0;
+    if (p->count == 1 && has_lengths(&p->engine[0])) {
+        for (int at = feed->first; at < end; at += WINDOW)
+            RT_TRY(by_length(p, at, end - at < WINDOW ? end - at : WINDOW,
+                             answer + (size_t)(at - feed->first) * width));
+        return RT_OK;
+    }
+    rt_status st = in_steps(p, feed, answer);
+    for (int i = 0; i < p->count && st; i++)           /* of the others nobody takes what was begun */
+        if (p->engine[i].session) rt_session_ahead(p->engine[i].session, NULL);
+    return st;
 }
 
 const float *rt_predictor_feature(const rt_predictor *p, int i)

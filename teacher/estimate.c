@@ -30,10 +30,11 @@ static rt_status ask(estimate *e, const rt_batch *batch)
 {
     for (int r = 0; r < batch->rows; r++)
         if (batch->bad[r] && !e->l.set.mark_bad) return rt_labeler_refuse(&e->l, batch, r);
-    for (int r = 0; r < batch->rows; r += RT_LABEL_BLOCK) {
-        int n = batch->rows - r < RT_LABEL_BLOCK ? batch->rows - r : RT_LABEL_BLOCK;
+    int most = (int)rt_labeler_together(&e->l);
+    for (int r = 0; r < batch->rows; r += most) {
+        int n = batch->rows - r < most ? batch->rows - r : most;
         rt_feed q = {.raw = batch->x + (size_t)r * rt_source_row_bytes(e->l.x), .row = batch->row + r, .rows = n};
-        RT_TRY(rt_labeler_ask(&e->l, &q, RT_LABEL_BLOCK, e->answers, e->feature));
+        RT_TRY(rt_labeler_ask(&e->l, &q, (uint64_t)most, e->answers, e->feature));
     }
     return RT_OK;
 }
@@ -187,7 +188,7 @@ static cJSON *result_of(const estimate *e)
 static rt_status take_room(estimate *e)
 {
     const rt_labels_spec *s = &e->l.spec;
-    size_t rows = RT_LABEL_BLOCK * (1 + (size_t)s->views.count);
+    size_t rows = (size_t)rt_labeler_together(&e->l) * (1 + (size_t)s->views.count);
     int ok = (e->answers = rt_floats_new(rows * (size_t)s->classes)) != NULL;
     for (int i = 0; i < s->features; i++)
         ok &= (e->feature[i] = rt_floats_new(rows * (size_t)s->feature[i].width)) != NULL;

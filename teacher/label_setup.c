@@ -74,7 +74,7 @@ rt_status rt_labeler_read(cJSON *config, rt_label_settings *s)
     rt_cfg_join(&c, &l);
     rt_cfg o = rt_cfg_object(&c, "label");
     s->mark_bad = rt_cfg_choice(&o, "bad_rows", bad_rows, 0);
-    s->batch = rt_cfg_int(&o, "batch", RT_LABEL_BLOCK, 1, 1 << 20);
+    s->batch = rt_cfg_int(&o, "batch", 0, 0, 1 << 20);
     s->prefetch = rt_cfg_int(&o, "prefetch", 4, 0, 1024);
     s->readers = rt_cfg_int(&o, "readers", 1, 1, 64);
     s->features = rt_cfg_strings(&o, "features", s->feature, RT_LABEL_FEATURES);
@@ -209,6 +209,7 @@ rt_status rt_labeler_open(rt_labeler *l)
     l->spec.head = rt_heads_plain(l->head, l->heads) ? NULL : l->head;
     l->spec.heads = l->spec.head ? l->heads : 0;
     RT_TRY(find_features(l));
+    if (!l->set.batch) l->set.batch = (int)rt_labeler_together(l);
     RT_TRY(rt_labels_spec_check(&l->spec, l->head, l->heads));
     if (!l->spec.rows) return rt_fail(RT_NOTHING, "%s: there are no rows to label", s->source);
     if (s->check == RT_CHECK_FULL && !l->only_looks)
@@ -217,6 +218,12 @@ rt_status rt_labeler_open(rt_labeler *l)
     RT_TRY(count_unanswered(l));
     RT_TRY(rt_teacher_digest(l->teacher, &l->digest));
     return rt_teacher_ready(l->teacher, l->device, 0, s->feature, s->features);
+}
+
+uint64_t rt_labeler_together(const rt_labeler *l)
+{
+    enum { BLOCKS = 8 };                   /* planes of views lie a block apart */
+    return RT_LABEL_BLOCK * (rt_device_is_cpu(l->device) || l->spec.views.count ? 1 : BLOCKS);
 }
 
 /* A plane: answers and features from its `skip`th row on. */

@@ -9,6 +9,7 @@
 #include "data/provenance.h"
 #include "engine/clock.h"
 #include "engine/version.h"
+#include "teacher/label_put.h"
 
 /* Who says it; the store adds of what and how. */
 static rt_status describe(const rt_labeler *l, cJSON **out)
@@ -83,32 +84,43 @@ static rt_status begin(rt_labeler *l)
 
 /* ---- rows ---- */
 
-/* A block of the store while its rows arrive. */
+/* A block of the store while its rows arrive, or several that are asked together. */
 typedef struct {
-    char *raw;
-    uint64_t row[RT_LABEL_BLOCK];
-    float *logits, *feature[RT_LABEL_FEATURES];
-    unsigned char *status;
+    char *raw;                         /* of one block */
+    uint64_t *row;                     /* of all that are asked */
+    rt_label_put *put;                 /* where its answers and statuses go */
     uint64_t from, filled;             /* rows of it that have labels already; and those that have arrived */
 } block_rows;
 
-static rt_status put_block(rt_labeler *l, block_rows *b, const char *raw, uint64_t block, uint64_t size)
+/* Blocks of `size` rows in all, from this one on. */
+static rt_status put_blocks(rt_labeler *l, block_rows *b, const char *raw, uint64_t block, uint64_t size)
 {
     double t = rt_seconds();
     uint64_t rows = size - b->from;
-    const unsigned char *status = memchr(b->status + b->from, RT_LABEL_BAD_INPUT, rows) ? b->status : NULL;
+    const rt_label_room *to = rt_label_put_room(b->put);
     for (uint64_t i = 0; i < rows; i++) b->row[i] = l->spec.first + block * RT_LABEL_BLOCK + b->from + i;
     rt_feed q = {.raw = raw, .row = b->row, .rows = (int)rows};
     float *feature[RT_LABEL_FEATURES];
     for (int i = 0; i < l->spec.features; i++)
-        feature[i] = b->feature[i] + b->from * (uint64_t)l->feature[i].width;
-    RT_TRY(rt_labeler_ask(l, &q, size, b->logits + b->from * (uint64_t)l->spec.classes, feature));
+        feature[i] = to->feature[i] + b->from * (uint64_t)l->feature[i].width;
+    RT_TRY(rt_labeler_ask(l, &q, size, to->answers + b->from * (uint64_t)l->spec.classes, feature));
     l->compute += rt_seconds() - t;
-    const rt_label_planes planes = {b->logits, (const float *const *)b->feature, status};
-    RT_TRY(rt_labels_put_planes(l->writer, block, &planes));
+    t = rt_seconds();
+    RT_TRY(rt_label_put_blocks(b->put, block, size));
+    l->store += rt_seconds() - t;
     b->from = b->filled = 0;
     l->labelled += rows;
     return RT_OK;
+}
+
+/* Rows of what is asked together from this block on, of which `left` lie in the batch: a block, or as many whole ones
+ * as are there and have room. */
+static uint64_t together(const rt_labeler *l, const block_rows *b, uint64_t block, uint64_t left)
+{
+    uint64_t end = l->spec.rows - block * RT_LABEL_BLOCK, most = rt_labeler_together(l);
+    if (left < most) most = left;
+    if (b->filled || most < RT_LABEL_BLOCK) most = RT_LABEL_BLOCK;
+    return end <= most ? end : most - most % RT_LABEL_BLOCK;
 }
 
 /* Batches of any size are regrouped into the store's blocks. */
@@ -116,22 +128,22 @@ static rt_status take_batch(rt_labeler *l, block_rows *b, const rt_batch *batch)
 {
     size_t row_bytes = rt_source_row_bytes(l->x);
     for (int r = 0; r < batch->rows;) {
-        uint64_t block = (batch->row[r] - l->spec.first) / RT_LABEL_BLOCK, size = l->spec.rows - block * RT_LABEL_BLOCK;
-        if (size > RT_LABEL_BLOCK) size = RT_LABEL_BLOCK;
-        uint64_t take = size - b->filled < (uint64_t)(batch->rows - r) ? size - b->filled : (uint64_t)(batch->rows - r);
-        /* A whole block need not be moved. */
+        uint64_t block = (batch->row[r] - l->spec.first) / RT_LABEL_BLOCK, left = (uint64_t)(batch->rows - r);
+        uint64_t size = together(l, b, block, left), take = size - b->filled < left ? size - b->filled : left;
+        /* Whole blocks need not be moved. */
         const char *raw = take == size - b->from ? batch->x + (size_t)r * row_bytes : b->raw;
         if (raw == b->raw)
             memcpy(b->raw + (b->filled - b->from) * row_bytes, batch->x + (size_t)r * row_bytes, take * row_bytes);
+        unsigned char *status = rt_label_put_room(b->put)->status;
         for (uint64_t i = 0; i < take; i++) {
             int bad = batch->bad[r + (int)i];
             if (bad && !l->set.mark_bad)
                 return rt_labeler_refuse(l, batch, r + (int)i);
-            b->status[b->filled + i] = bad ? RT_LABEL_BAD_INPUT : RT_LABEL_DONE;
+            status[b->filled + i] = bad ? RT_LABEL_BAD_INPUT : RT_LABEL_DONE;
         }
         b->filled += take;
         r += (int)take;
-        if (b->filled == size) RT_TRY(put_block(l, b, raw, block, size));
+        if (b->filled == size) RT_TRY(put_blocks(l, b, raw, block, size));
     }
     return RT_OK;
 }
@@ -157,10 +169,13 @@ static rt_status label_run(rt_labeler *l, block_rows *b, uint64_t first, uint64_
     RT_TRY(rt_stream_open(&stream, &q, 0));
     rt_status st = RT_OK;
     b->from = b->filled = (first - l->spec.first) % RT_LABEL_BLOCK;
+    memset(rt_label_put_room(b->put)->status, RT_LABEL_DONE, b->from);
     for (uint64_t g = 0; g < rt_stream_steps(stream) && !st; g++) {
         const rt_batch *batch;
+        double t = rt_seconds();
         st = rt_stream_next(stream, &batch);
-        if (!l->first) {
+        if (l->first > 0) l->source += rt_seconds() - t;
+        else {
             l->first = rt_seconds() - l->start;
             l->first_cpu = rt_process_seconds();
         }
@@ -171,7 +186,10 @@ static rt_status label_run(rt_labeler *l, block_rows *b, uint64_t first, uint64_
             st = rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
     }
     rt_stream_close(stream);
-    return st;
+    double t = rt_seconds();
+    rt_status put = rt_label_put_wait(b->put);         /* what could not be written outweighs what came after it */
+    l->store += rt_seconds() - t;
+    return put ? put : st;
 }
 
 static rt_status label_what_is_left(rt_labeler *l, block_rows *b)
@@ -187,15 +205,11 @@ static rt_status label_what_is_left(rt_labeler *l, block_rows *b)
 
 static rt_status label_rows(rt_labeler *l)
 {
-    size_t rows = RT_LABEL_BLOCK * (1 + (size_t)l->spec.views.count);
+    uint64_t most = rt_labeler_together(l);
     block_rows b = {.raw = malloc((size_t)RT_LABEL_BLOCK * rt_source_row_bytes(l->x) + 64),
-                    .status = malloc(RT_LABEL_BLOCK),
-                    .logits = rt_floats_new(rows * (size_t)l->spec.classes)};
-    rt_status st = b.raw && b.status && b.logits ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    for (int i = 0; i < l->spec.features && !st; i++) {
-        b.feature[i] = rt_floats_new(rows * (size_t)l->feature[i].width);
-        if (!b.feature[i]) st = rt_fail(RT_RUN, "out of memory for feature '%s'", l->feature[i].name);
-    }
+                    .row = malloc((size_t)most * sizeof *b.row)};
+    rt_status st = b.raw && b.row ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_label_put_new(&b.put, l->writer, &l->spec, most, !rt_device_is_cpu(l->device));
     l->before = rt_labels_rows_done(l->writer);
     if (!st) st = label_what_is_left(l, &b);
     /* Of processes with one counter the first looks whether all is there when the others have ended. */
@@ -205,9 +219,8 @@ static rt_status label_rows(rt_labeler *l)
         if (!st && !rt_cluster_rank(l->cluster)) st = label_what_is_left(l, &b);
     }
     free(b.raw);
-    free(b.status);
-    free(b.logits);
-    for (int i = 0; i < l->spec.features; i++) free(b.feature[i]);
+    free(b.row);
+    rt_label_put_free(b.put);
     return st;
 }
 
@@ -271,6 +284,8 @@ static cJSON *result_of(const rt_labeler *l)
     cJSON_AddNumberToObject(r, "start_seconds", l->labelled ? l->first : seconds);
     if (l->labelled) cJSON_AddNumberToObject(r, "start_cpu_seconds", l->first_cpu);
     cJSON_AddNumberToObject(r, "compute_seconds", l->compute);
+    cJSON_AddNumberToObject(r, "source_seconds", l->source);
+    cJSON_AddNumberToObject(r, "store_seconds", l->store);
     cJSON_AddNumberToObject(r, "rows_per_second", seconds > 0 ? (double)l->labelled / seconds : 0);
     if (l->set.price > 0) cJSON_AddNumberToObject(r, "cost", l->set.price * seconds / 3600);
     cJSON_AddStringToObject(r, "teacher_digest", l->digest.hex);
@@ -331,13 +346,14 @@ static rt_status label(rt_labeler *l, cJSON **result)
 
 rt_status rt_label(cJSON *config, const rt_target *out, rt_device *device, const rt_progress *progress, cJSON **result)
 {
-    rt_labeler l = {.out = out, .device = device, .progress = progress, .start = rt_seconds()};
+    rt_labeler l = {.out = out, .device = device, .start = rt_seconds()};
     *result = NULL;
     RT_TRY(rt_labeler_read(config, &l.set));
     RT_TRY(rt_precision_take(device, l.set.precision, "label.precision"));
     RT_TRY(rt_cluster_begin(&l.cluster, l.set.mpi));
     l.notes = cJSON_CreateArray();
-    if (rt_cluster_rank(l.cluster)) l.progress = NULL;
+    rt_label_telling telling;
+    l.progress = rt_label_telling_begin(&telling, rt_cluster_rank(l.cluster) ? NULL : progress);
     rt_status st = l.cluster && l.set.shards ?
         rt_fail(RT_USAGE, "label.shard: the processes of an mpirun are shards already; leave --shard out, or give "
                 "label.mpi=off") : label(&l, result);
@@ -346,6 +362,7 @@ rt_status rt_label(cJSON *config, const rt_target *out, rt_device *device, const
         *result = NULL;
     }
     rt_labeler_close(&l);
+    rt_label_telling_end(&telling);
     rt_cluster_free(l.cluster);
     return st;
 }

@@ -1,6 +1,7 @@
 /* tests/late_device.h - a device that computes as the CPU does and tells it late, as a card: what a step gave is told
  * only when `late_by` more were given, or to one who waits; buffers on the host hold NaN but for what was read since
- * the last step; an inference session keeps its own copy of borrowed weights, as they were when it was told of them.
+ * the last step; an inference session keeps its own copy of borrowed weights, as they were when it was told of them,
+ * and answers of a step that was begun before; what it answered to the step before that is NaN.
  * What comes out of a run on it must be what comes out of the CPU's, bit for bit. */
 #ifndef RT_TESTS_LATE_DEVICE_H
 #define RT_TESTS_LATE_DEVICE_H
@@ -20,6 +21,8 @@ static int late_untold;                /* results that nobody asked for before t
 static int late_most;                  /* steps that were behind at once */
 static int late_changed;               /* its library is another one */
 static int late_sessions;              /* that were made */
+static int late_ahead;                 /* steps of inference that were begun at once, at most */
+static int late_misasked;              /* inferences of another step than the one that was begun first */
 
 typedef struct {
     rt_session base;
@@ -31,6 +34,11 @@ typedef struct {
     int inference, bad;
     rt_step_result result[2 * RT_QUEUE];
     int results;
+    int outputs, begun, number;        /* inference: steps that are underway; that were begun in all */
+    size_t output_floats[RT_MAX_OUTPUTS];
+    float *output[RT_AHEAD][RT_MAX_OUTPUTS];
+    rt_feed asked[RT_AHEAD];
+    int answered;
 } late_session;
 
 static inline late_session *late_of(rt_session *s) { return (late_session *)(void *)s; }
@@ -55,6 +63,7 @@ static inline void late_end(rt_session *base)
     late_untold += s->results;
     rt_session_free(s->inner);
     for (int i = 0; i < RT_BUFFERS; i++) free(s->seen[i]);
+    for (int i = 0; i < RT_AHEAD * RT_MAX_OUTPUTS; i++) free(s->output[i / RT_MAX_OUTPUTS][i % RT_MAX_OUTPUTS]);
     free(s->copy[0]);
     free(s->copy[1]);
     free(s);
@@ -131,13 +140,46 @@ static inline rt_status late_keep(rt_session *base)
 static inline void late_find_bad(const rt_session *s, char *text, size_t room)
 { rt_session_find_bad(late_in(s)->inner, text, room); }
 
-static inline rt_status late_infer(rt_session *s, const rt_step *step)
+static inline rt_status late_begin(rt_session *base, const rt_step *step)
 {
-    RT_TRY(late_works());
-    return rt_session_infer(late_of(s)->inner, step);
+    late_session *s = late_of(base);
+    if (!step) {
+        s->begun = 0;
+        return RT_OK;
+    }
+    if (s->begun == RT_AHEAD) return rt_fail(RT_RUN, "more steps are begun than a card takes");
+    int part = s->number % RT_AHEAD;
+    rt_status st = late_works();
+    if (!st) st = rt_session_infer(s->inner, step);
+    for (int i = 0; i < s->outputs && !st; i++)
+        memcpy(s->output[part][i], rt_session_output(s->inner, i), s->output_floats[i] * sizeof(float));
+    if (st) {
+        s->begun = 0;
+        return st;
+    }
+    s->asked[part] = step->feed ? *step->feed : (rt_feed){.raw = step->x[0], .rows = step->rows};
+    s->number++;
+    if (++s->begun > late_ahead) late_ahead = s->begun;
+    return RT_OK;
 }
 
-static inline const float *late_output(const rt_session *s, int i) { return rt_session_output(late_in(s)->inner, i); }
+static inline rt_status late_infer(rt_session *base, const rt_step *step)
+{
+    late_session *s = late_of(base);
+    int last = s->answered;
+    if (!s->begun) RT_TRY(late_begin(base, step));
+    s->answered = (s->number - s->begun) % RT_AHEAD;
+    s->begun--;
+    const rt_feed *f = &s->asked[s->answered];
+    late_misasked += step->feed && (f->raw != step->feed->raw || f->first != step->feed->first ||
+                                    f->rows != step->feed->rows);
+    for (int i = 0; i < s->outputs && last != s->answered && !s->begun; i++)
+        for (size_t k = 0; k < s->output_floats[i]; k++) s->output[last][i][k] = NAN;
+    return RT_OK;
+}
+
+static inline const float *late_output(const rt_session *s, int i)
+{ return late_in(s)->output[late_in(s)->answered][i]; }
 static inline size_t late_bytes(const rt_session *s) { return rt_session_bytes(late_in(s)->inner); }
 static inline void late_describe(const rt_session *s, void (*line)(void *, const char *), void *arg)
 { rt_session_describe(late_in(s)->inner, line, arg); }
@@ -145,7 +187,7 @@ static inline void late_profile(rt_session *s, int on) { rt_session_profile(late
 
 static const rt_session_kind late_kind = {late_end, late_buffer, late_read, late_write, late_borrow, late_step,
                                           late_results, late_updates, late_set_updates, late_keep, late_find_bad,
-                                          late_infer, late_output, late_bytes, late_describe, late_profile};
+                                          late_infer, late_begin, late_output, late_bytes, late_describe, late_profile};
 
 static inline rt_status late_session_new(rt_session **out, const rt_session_spec *spec, rt_device *d)
 {
@@ -164,6 +206,12 @@ static inline rt_status late_session_new(rt_session **out, const rt_session_spec
     }
     if (s->copy[0]) inner.params = s->copy[0];
     if (s->copy[1]) inner.states = s->copy[1];
+    s->outputs = s->inference ? spec->outputs ? spec->outputs : 1 : 0;
+    for (int i = 0; i < s->outputs; i++) {
+        int t = spec->outputs ? spec->output[i] : spec->graph->output;
+        s->output_floats[i] = rt_shape_count(&spec->graph->tensor[t].shape) * (size_t)spec->batch;
+        for (int k = 0; k < RT_AHEAD; k++) s->output[k][i] = rt_floats_new(s->output_floats[i]);
+    }
     rt_status st = rt_session_cpu(&s->inner, &inner, rt_device_pool(d));
     for (int i = 0; i < RT_BUFFERS && !st; i++)
         if (rt_session_buffer(s->inner, (rt_buffer_id)i, &s->floats[i])) s->seen[i] = rt_floats_new(s->floats[i]);
@@ -195,7 +243,7 @@ static inline int late_list(rt_device_info *info, int most, char note[300])
 static inline void late_close(void *card) { (void)card; }
 
 static const rt_device_kind late_device_kind = {.name = "late", .close = late_close, .list = late_list,
-                                                .check = late_check, .family = late_family,
+                                                .check = late_check, .family = late_family, .micro = 48,
                                                 .session = late_session_new};
 
 static inline rt_device *late_device(int threads)

@@ -310,28 +310,73 @@ static rt_status refresh(session *s)
     return RT_OK;
 }
 
-static rt_status infer(rt_session *base, const rt_step *now)
+static rt_asked_rows asked_by(const rt_step *now)
 {
-    session *s = of(base);
+    const rt_feed *f = now->feed;
+    return f ? (rt_asked_rows){f->raw, f->first, f->rows} : (rt_asked_rows){now->x[0], 0, now->rows};
+}
+
+/* A step and, behind it, the way of its answers to the host. */
+static rt_status begin(session *s, const rt_step *now)
+{
+    RT_ASSERT(s->begun < RT_AHEAD);
     if (s->stale) RT_TRY(refresh(s));
+    int part = (int)(s->number % RT_AHEAD);
     RT_TRY(rt_cuda_queue(s, now));
     rt_cuda_emit e = emit_of(s, now->rows);
     for (int i = 0; i < s->plan->outputs; i++) {
         int t = s->plan->output[i];
-        CHECK(s, cudaMemcpyAsync(s->output[i], rt_cuda_value(&e, t),
+        CHECK(s, cudaMemcpyAsync(s->output[i] + (size_t)part * s->output_floats[i], rt_cuda_value(&e, t),
                                  rt_cuda_size(&e, t) * (size_t)now->rows * sizeof(float), cudaMemcpyDeviceToHost,
                                  s->stream), "copying answers");
     }
-    return rt_cuda_check(s->card, cudaStreamSynchronize(s->stream), "computing answers");
+    s->asked[part] = asked_by(now);
+    s->begun++;
+    return rt_cuda_check(s->card, cudaEventRecord(s->done[part], s->stream), "computing answers");
 }
 
-static const float *output(const rt_session *base, int i) { return in(base)->output[i]; }
+/* After an error nobody asks for what was begun. */
+static rt_status forget(session *s, rt_status st)
+{
+    if (st && s->begun) cudaStreamSynchronize(s->stream);
+    if (st) s->begun = 0;
+    return st;
+}
+
+static rt_status ahead(rt_session *base, const rt_step *now)
+{
+    session *s = of(base);
+    if (now) return forget(s, begin(s, now));
+    if (s->begun) cudaStreamSynchronize(s->stream);
+    s->begun = 0;
+    return RT_OK;
+}
+
+static rt_status infer(rt_session *base, const rt_step *now)
+{
+    session *s = of(base);
+    if (!s->begun) RT_TRY(forget(s, begin(s, now)));
+    s->answered = (int)((s->number - (uint64_t)s->begun) % RT_AHEAD);
+    rt_asked_rows a = asked_by(now), b = s->asked[s->answered];
+    RT_ASSERT(a.from == b.from && a.first == b.first && a.rows == b.rows);
+    s->begun--;
+    return forget(s, rt_cuda_check(s->card, cudaEventSynchronize(s->done[s->answered]), "computing answers"));
+}
+
+static const float *output(const rt_session *base, int i)
+{
+    const session *s = in(base);
+    return s->output[i] + (size_t)s->answered * s->output_floats[i];
+}
 
 static rt_status set_inference(session *s)
 {
-    for (int i = 0; i < s->plan->outputs; i++)
-        RT_TRY(take_pinned(s, &s->output[i], rt_shape_count(&s->plan->graph->tensor[s->plan->output[i]].shape) *
-                                                 (size_t)s->spec.batch * sizeof(float)));
+    for (int i = 0; i < RT_AHEAD; i++)
+        CHECK(s, cudaEventCreateWithFlags(&s->done[i], cudaEventDisableTiming), "making an event");
+    for (int i = 0; i < s->plan->outputs; i++) {
+        s->output_floats[i] = rt_shape_count(&s->plan->graph->tensor[s->plan->output[i]].shape) * (size_t)s->spec.batch;
+        RT_TRY(take_pinned(s, &s->output[i], RT_AHEAD * s->output_floats[i] * sizeof(float)));
+    }
     return RT_OK;
 }
 
@@ -383,7 +428,7 @@ static void end(rt_session *base)
 }
 
 static const rt_session_kind kind = {end, buffer, read_buffers, write_buffers, borrow, step, results, updates,
-                                     set_updates, keep, find_bad, infer, output, bytes, describe, profile,
+                                     set_updates, keep, find_bad, infer, ahead, output, bytes, describe, profile,
                                      NULL, NULL};
 
 /* ---- making one ---- */

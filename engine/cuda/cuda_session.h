@@ -12,6 +12,7 @@ enum {
 };
 
 typedef struct { int rows, steps; cudaGraphExec_t exec; uint64_t used; } rt_captured;
+typedef struct { const void *from; int first, rows; } rt_asked_rows;
 
 typedef struct {
     rt_session base;
@@ -56,7 +57,10 @@ typedef struct {
     const float *params, *states;      /* inference: that are used, on the host */
     int stale;
     /* inference */
-    float *output[RT_MAX_OUTPUTS];     /* pinned host */
+    float *output[RT_MAX_OUTPUTS];     /* (RT_AHEAD, batch, n) pinned host: of step i in part i modulo RT_AHEAD */
+    size_t output_floats[RT_MAX_OUTPUTS];              /* of a part */
+    int begun, answered;               /* steps that are underway; the part that holds the last answers */
+    rt_asked_rows asked[RT_AHEAD];     /* what each part was asked */
     rt_captured graph[RT_GRAPHS];
     size_t bytes;                      /* of device memory */
     size_t launches;                   /* of a step of a whole batch: kernels, copies, fills */

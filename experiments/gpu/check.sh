@@ -4,7 +4,7 @@
 #
 # In this order, cheapest first, each step with a limit of its own: the card; the backend's tests; labels, training, evaluation, predictions and a
 # gate end to end against the CPU, twice, killed and gone on with; compute-sanitizer's four tools; how a step grows with its batch, from the chain
-# of launches alone (batch 1) to the card's work (1,024); speed beside PyTorch, and the bars that a step is held against. Writes OUT/gpu.json,
+# of launches alone (batch 1) to the card's work (1,024); labelling, and what it waits for; speed beside PyTorch, and the bars of a step. Writes OUT/gpu.json,
 # OUT/gpu.md and a log of each step, and ends with the table. Exit code: 0 when every step that ran is good, 1 when one is not, 4 without a card.
 # STEPS="card tests" runs some of them. BUDGET (default 570) seconds bound all; the last step has what the others leave, 250 at most.
 here=$(cd "$(dirname "$0")" && pwd)
@@ -14,7 +14,7 @@ out=$(cd "$out" && pwd)
 tmp=$(mktemp -d /tmp/retort-gpu-XXXXXX) || exit 4
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
-steps=${STEPS:-card tests parity determinism kills sanitizer batches speed}
+steps=${STEPS:-card tests parity determinism kills sanitizer batches labelling speed}
 
 if [ -f "$here/gpu.tar.xz" ]; then
     mkdir "$tmp/pack" || exit 4
@@ -235,6 +235,35 @@ batches() {
     return $failed
 }
 
+# Half a million rows of 28 x 28 bytes, the second time that they are read: of the time behind the first row the share in the teacher, that rows
+# were waited for (the source) and that the store was; answering, reading and writing go on beside each other, so that the largest share tells
+# which of them is the bound, and that share what of its rate the whole reaches.
+labelling() {
+    python3 - << 'P' || { note "no python3 that writes the rows"; return 77; }
+import os
+rows = 1 << 19
+for name, shape, kind, write in (("rows.npy", (rows, 28, 28, 1), "|u1", lambda n: os.urandom(n * 784)), ("y.npy", (rows,), "|u1", lambda n: bytes(i % 10 for i in range(n)))):
+    head = ("{'descr': '%s', 'fortran_order': False, 'shape': %s, }" % (kind, shape)).encode()
+    head += b" " * (-(len(head) + 11) % 64) + b"\n"
+    with open(name, "wb") as f:
+        f.write(b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head)
+        for at in range(0, rows, 8192): f.write(write(8192))
+P
+    run import rows.npy y.npy --channels last --out rows.h5
+    rm -f rows.npy y.npy
+    for m in mlp cnn; do
+        printf '{"model": %s, "data": {"source": "rows.h5", "rows": ":2000"}, "train": {"epochs": 1}}' "$(cat "$models/$m.json")" > label.json
+        run train label.json --out label-$m --device cuda
+        for turn in 1 2 3; do
+            rm -f big.h5
+            "$retort" label --teacher label-$m/model.h5 --data rows.h5 --out big.h5 --device cuda --json --quiet > label.txt || fault "label: exit $?"
+        done
+        note "$m: $(awk -F: '{ gsub(/[",[:space:]]/, "", $1); v[$1] = $2 + 0 }
+            END { t = v["seconds"] - v["start_seconds"]; printf "%.2f M rows a second behind the first; %.2f of the time in the teacher, %.2f for rows, %.2f for the store", v["labelled_now"] / t / 1e6, v["compute_seconds"] / t, v["source_seconds"] / t, v["store_seconds"] / t }' label.txt)"
+    done
+    return $failed
+}
+
 speed() {
     python3 -c 'import torch; assert torch.cuda.is_available()' || { note "no PyTorch with CUDA here: retort alone"; }
     python3 "$speed" --retort "$retort" --models-folder "$models" --budget $((limit - 15)) --json "$out/speed.json" --markdown "$out/speed.md" || fault "speed.py: exit $?"
@@ -258,6 +287,7 @@ step determinism 60 determinism
 step kills 70 kills
 step sanitizer 120 sanitizer
 step batches 40 batches
+step labelling 60 labelling
 step speed 250 speed
 
 {

@@ -262,6 +262,39 @@ static void any_place(void **state)
     rt_session_free(s);
 }
 
+/* ---- steps that are begun before the answers of others are taken ---- */
+
+static void begun_ahead(void **state)
+{
+    (void)state;
+    enum { MANY = 20, STEPS = 7 };
+    float x[MANY * D], want[STEPS][MANY * K];
+    rt_session *s;
+    rt_session_spec spec = {.graph = model->graph, .batch = MANY, .params = model->params, .states = model->states,
+                            .outputs = 1, .output = {model->head[0].tensor}};
+    const rt_step step = {.rows = MANY, .x = {x}};
+    check_ok(rt_session_new(&s, &spec, card));
+    for (int t = 0; t < STEPS; t++) {
+        for (int i = 0; i < MANY * D; i++) x[i] = scene_noise(60 + (uint64_t)t, (uint32_t)i);
+        check_ok(rt_session_infer(s, &step));
+        memcpy(want[t], rt_session_output(s, 0), sizeof want[t]);
+    }
+    for (int t = 0; t <= STEPS; t++) {
+        /* its rows are taken at once: what comes after them in the same place is of the next step */
+        for (int i = 0; i < MANY * D && t < STEPS; i++) x[i] = scene_noise(60 + (uint64_t)t, (uint32_t)i);
+        if (t < STEPS) check_ok(rt_session_ahead(s, &step));
+        if (!t) continue;
+        check_ok(rt_session_infer(s, &step));
+        assert_memory_equal(rt_session_output(s, 0), want[t - 1], sizeof want[0]);
+    }
+    for (int t = 0; t < 2; t++) check_ok(rt_session_ahead(s, &step));
+    check_ok(rt_session_ahead(s, NULL));             /* forgotten */
+    for (int i = 0; i < MANY * D; i++) x[i] = scene_noise(60, (uint32_t)i);
+    check_ok(rt_session_infer(s, &step));
+    assert_memory_equal(rt_session_output(s, 0), want[0], sizeof want[0]);
+    rt_session_free(s);
+}
+
 /* ---- what is refused ---- */
 
 static void lacking(void **state)
@@ -451,7 +484,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(left_to_the_cpu), cmocka_unit_test(queued),
                                        cmocka_unit_test(full_queue),      cmocka_unit_test(together),
                                        cmocka_unit_test(diverged),        cmocka_unit_test(held_rows),
-                                       cmocka_unit_test(any_place),       cmocka_unit_test(lacking),
+                                       cmocka_unit_test(any_place), cmocka_unit_test(begun_ahead),       cmocka_unit_test(lacking),
                                        cmocka_unit_test(too_little),      cmocka_unit_test(failing_calls)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

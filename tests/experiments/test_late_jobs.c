@@ -224,11 +224,110 @@ static void an_experiment(void **s)
     rt_labels_close(l);
 }
 
+enum { MANY = 21000 };                  /* rows: two groups of eight blocks, and an end that fills no block */
+
+/* Rows of which some are no numbers and one is far from all others. */
+static void write_many(const char *name, int bad, int far)
+{
+    uint64_t dim[] = {MANY, DIM};
+    int32_t *y = calloc(MANY, sizeof *y);
+    float *x = random_floats(MANY * DIM, 11);
+    for (int i = 0; i < MANY; i++) y[i] = i % 3;
+    for (int i = 100; bad && i < MANY; i += 1701) x[i * DIM + i % DIM] = NAN;
+    if (far) x[far * DIM] = 1e30f;
+    write_data(name, x, 2, dim, y);
+    free(x);
+    free(y);
+}
+
+static rt_status label(const char *config, const char *out, rt_device *device)
+{
+    cJSON *r, *c = parse_config(config);
+    rt_status st = rt_label(c, &(rt_target){.path = in_folder(out)}, device, NULL, &r);
+    cJSON_Delete(c);
+    cJSON_Delete(r);
+    return st;
+}
+
+static rt_digest digest_of(const char *store)
+{
+    rt_labels *l;
+    rt_digest d;
+    check_ok(rt_labels_open(&l, in_folder(store), 0));
+    check_ok(rt_labels_digest(l, &d));
+    rt_labels_close(l);
+    return d;
+}
+
+#define OF_MANY(data, more) "{'teacher': '@a/model.h5', 'data': {'source': '@" data "'}, " more "}"
+
+/* What is written beside the asking is what is written by who asks. */
+static void labels_are_the_cpus(void **s)
+{
+    (void)s;
+    static const char *const config[] = {
+        OF_MANY("many.h5", "'label': {'bad_rows': 'mark'}"),
+        OF_MANY("many.h5", "'label': {'bad_rows': 'mark', 'batch': 5000}, 'labels': {'type': 'f16', 'topk': 2}"),
+        OF_MANY("many.h5", "'label': {'bad_rows': 'mark', 'features': ['relu3']}"),
+        "{'teacher': ['@a/model.h5', '@b/model.h5'], 'data': {'source': '@many.h5', 'rows': '3:20001'}, 'label': "
+        "{'bad_rows': 'mark'}}"};
+    write_many("many.h5", 1, 0);
+    for (int i = 0; i < 4; i++) {
+        char a[16], b[16];
+        snprintf(a, sizeof a, "cpu%d.h5", i);
+        snprintf(b, sizeof b, "late%d.h5", i);
+        late_ahead = late_misasked = 0;
+        check_ok(label(config[i], a, cpu));
+        check_ok(label(config[i], b, late));
+        assert_string_equal(digest_of(a).hex, digest_of(b).hex);
+        assert_int_equal(late_misasked, 0);
+        assert_int_equal(late_ahead, i == 2 ? 1 : RT_AHEAD);           /* features are of one micro-batch */
+    }
+}
+
+/* A row whose answer the store cannot hold ends the run with the line that the CPU's run ends with. */
+static void what_cannot_be_written_is_told(void **s)
+{
+    (void)s;
+    static const int far[] = {5, 9000, MANY - 1};
+    char said[2][400];
+    for (int i = 0; i < 3; i++) {
+        write_many("far.h5", 0, far[i]);
+        for (int k = 0; k < 2; k++) {
+            remove(in_folder("f.h5"));
+            assert_int_equal(label(OF_MANY("far.h5", "'labels': {'type': 'f16'}"), "f.h5", k ? late : cpu), RT_INPUT);
+            snprintf(said[k], sizeof said[k], "%s", rt_error_message());
+            assert_non_null(strstr(said[k], "which f16 cannot hold"));
+        }
+        assert_string_equal(said[0], said[1]);
+    }
+}
+
+/* What was answered before the card was lost is on disk, and the same command goes on from there. */
+static void a_card_is_lost(void **s)
+{
+    (void)s;
+    write_many("sure.h5", 0, 0);
+    check_ok(label(OF_MANY("sure.h5", "'labels': {}"), "sure_cpu.h5", cpu));
+    rt_digest want = digest_of("sure_cpu.h5");
+    for (int n = 1; n < 440; n += 73) {
+        remove(in_folder("lost.h5"));
+        late_fails = n;
+        assert_int_equal(label(OF_MANY("sure.h5", "'labels': {}"), "lost.h5", late), RT_RUN);
+        assert_non_null(strstr(rt_error_message(), "the card is lost; "));
+        late_fails = 0;
+        check_ok(label(OF_MANY("sure.h5", "'labels': {}"), "lost.h5", late));
+        assert_string_equal(digest_of("lost.h5").hex, want.hex);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bench_waits), cmocka_unit_test(an_evaluation_names_the_device),
         cmocka_unit_test(quantized_models_are_refused), cmocka_unit_test(predictions_and_verdicts),
-        cmocka_unit_test(quantizing_is_the_cpus), cmocka_unit_test(an_experiment)};
+        cmocka_unit_test(quantizing_is_the_cpus), cmocka_unit_test(an_experiment),
+        cmocka_unit_test(labels_are_the_cpus), cmocka_unit_test(what_cannot_be_written_is_told),
+        cmocka_unit_test(a_card_is_lost)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
