@@ -321,6 +321,38 @@ static void a_card_is_lost(void **s)
     }
 }
 
+/* After an error of one of two nets, what the other had begun is not taken for what is asked next. */
+static void an_error_forgets_what_was_begun(void **s)
+{
+    (void)s;
+    enum { N = 100 };
+    char of[2][300];
+    snprintf(of[0], sizeof of[0], "%s", in_folder("a/model.h5"));
+    snprintf(of[1], sizeof of[1], "%s", in_folder("b/model.h5"));
+    const char *const path[] = {of[0], of[1]};
+    rt_model **m;
+    rt_predictor *p[2];
+    float *x = random_floats(2 * N * DIM, 5), z[2][N * 3];
+    check_ok(rt_models_load(&m, path, 2, NULL));
+    check_ok(rt_predictor_new(&p[0], m, 2, cpu, 0, NULL, 0));
+    check_ok(rt_predictor_new(&p[1], m, 2, late, 0, NULL, 0));
+    const rt_feed a = {.raw = x, .rows = N}, b = {.raw = x + N * DIM, .rows = N};
+    for (int n = 1; n < 8; n++) {
+        late_misasked = 0;
+        late_fails = n;
+        assert_int_equal(rt_predict(p[1], &a, z[1]) != RT_OK, n <= 6);         /* two nets, three steps of 48 rows */
+        late_fails = 0;
+        check_ok(rt_predict(p[0], &b, z[0]));
+        check_ok(rt_predict(p[1], &b, z[1]));
+        assert_memory_equal(z[0], z[1], sizeof z[0]);
+        assert_int_equal(late_misasked, 0);
+    }
+    rt_predictor_free(p[0]);
+    rt_predictor_free(p[1]);
+    rt_models_free(m, 2);
+    free(x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +360,6 @@ int main(void)
         cmocka_unit_test(quantized_models_are_refused), cmocka_unit_test(predictions_and_verdicts),
         cmocka_unit_test(quantizing_is_the_cpus), cmocka_unit_test(an_experiment),
         cmocka_unit_test(labels_are_the_cpus), cmocka_unit_test(what_cannot_be_written_is_told),
-        cmocka_unit_test(a_card_is_lost)};
+        cmocka_unit_test(a_card_is_lost), cmocka_unit_test(an_error_forgets_what_was_begun)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
