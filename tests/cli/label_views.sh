@@ -47,11 +47,15 @@ awk -v a="$guess" -v b="$(size v.h5)" 'BEGIN { exit !(a > 0.98 * b && a < 1.02 *
 expect 0 "all blocks match" "$retort" info v.h5 --json
 tr -d '\n\t ' < out.txt | grep -q '"views":{"count":3,"seed":"1","flip":true,"shift":1,"erase":0.3' || fail "info does not tell the views: $(cat out.txt)"
 expect 0 "disagree" "$retort" labels summary v.h5 --json
+said=$(number disagree out.txt)
 "$retort" label --teacher T/model.h5 --data all.h5 --out p.h5 --quiet > /dev/null || fail "a store without views"
 for s in v p; do expect 0 "" "$retort" export $s.h5 --out $s.csv --quiet; expect 0 "" "$retort" export $s.h5 --out $s.npy --quiet; done
 cmp -s v.csv p.csv && cmp -s v.npy p.npy || fail "the rows as they are have other labels"
 for v in 0 1 2; do expect 0 "" "$retort" export v.h5 --out v$v.npy view=$v --quiet; expect 0 "" "$retort" export v.h5 --out v$v.csv view=$v --quiet; done
 cmp -s v0.npy v1.npy && fail "views are alike"
+cut -d, -f2 v.csv > v.answers
+for v in 0 1 2; do cut -d, -f2 v$v.csv | paste -d, v.answers -; done | awk -F, '$1 != $2 { n++ } END { print n + 0 }' > disagree
+[ "$said" = "$(cat disagree)" ] && [ "$said" -gt 0 ] || fail "views that are of another class than their row: $said, counted $(cat disagree)"
 [ "$(wc -l < v0.csv)" = $((N + 1)) ] || fail "a view as CSV"
 expect 2 "has views 0 to 2 of each row, and no view 3" "$retort" export v.h5 --out n.npy view=3
 expect 2 "label.views keeps those of views" "$retort" export p.h5 --out n.npy view=0

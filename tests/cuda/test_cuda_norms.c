@@ -155,7 +155,7 @@ static batch_given batch_run(const batch_case *k, const batch_numbers *b, unsign
 }
 
 static const batch_case batch_cases[] = {
-    {6, 1, 0, 0, 0}, {4000, 1, 1, 0, 0}, {37, 7, 2, 0, 1}, {1500, 16, 1, 0, 0}, {513, 20, 2, 1, 1}, {300, 64, 0, 1, 1},
+    {6, 1, 0, 0, 0}, {4000, 1, 1, 0, 0}, {37, 7, 2, 0, 1}, {1501, 16, 1, 0, 0}, {514, 20, 2, 1, 1}, {300, 64, 0, 1, 1},
     {130, 72, 1, 0, 0}, {64, 260, 0, 0, 0}, {2, 5, 0, 0, 0}, {900, 8, 0, 1000, 0}, {1100, 3, 1, 10000, 1},
     {8, 1100, 0, 30, 0}, {600, 1100, 1, 0, 0}};
 
@@ -201,7 +201,7 @@ static float *batch_bits(void *arg, size_t *n)
 
 static void test_batch_orders(void **state)
 {
-    batch_case cases[] = {{1500, 16, 1, 0, 0}, {513, 20, 2, 1, 1}, {300, 64, 0, 1, 1}, {1100, 3, 1, 100, 0},
+    batch_case cases[] = {{1501, 16, 1, 0, 0}, {514, 20, 2, 1, 1}, {300, 64, 0, 1, 1}, {1100, 3, 1, 100, 0},
                           {130, 72, 1, 0, 0}, {200, 1100, 0, 0, 0}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_orders(batch_bits, &cases[i]);

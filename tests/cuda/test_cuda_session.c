@@ -481,10 +481,10 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(left_to_the_cpu), cmocka_unit_test(queued),
-                                       cmocka_unit_test(full_queue),      cmocka_unit_test(together),
-                                       cmocka_unit_test(diverged),        cmocka_unit_test(held_rows),
-                                       cmocka_unit_test(any_place), cmocka_unit_test(begun_ahead),       cmocka_unit_test(lacking),
-                                       cmocka_unit_test(too_little),      cmocka_unit_test(failing_calls)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(left_to_the_cpu), cmocka_unit_test(queued),       cmocka_unit_test(full_queue),
+        cmocka_unit_test(together),        cmocka_unit_test(diverged),     cmocka_unit_test(held_rows),
+        cmocka_unit_test(any_place),       cmocka_unit_test(begun_ahead),  cmocka_unit_test(lacking),
+        cmocka_unit_test(too_little),      cmocka_unit_test(failing_calls)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -146,6 +146,16 @@ static void convolutions(void **state)
     }
 }
 
+/* Several lines of several vectors' pixels with few products each, at strides of their own down and across. */
+static void lines_of_few_products(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 90; i++)
+        check_conv(&(conv_shape){.h = 2 + dice(3), .w = 8 + dice(20), .c = 1 + dice(8), .n = 16 << dice(3),
+                                 .kh = 1 + dice(3), .kw = 1 + dice(3), .sh = 1 + i % 3, .sw = 1 + dice(2), .groups = 1,
+                                 .bits = 2 + dice(7), .ends = dice(4) == 0});
+}
+
 /* 3x3 at stride 1 of many channels, which may go another way; lines of as many pixels as fill matrix units or not. */
 static void larger_convolutions(void **state)
 {
@@ -545,6 +555,7 @@ int main(void)
                                        cmocka_unit_test(pairs),
                                        cmocka_unit_test(pools),
                                        cmocka_unit_test(inputs_at_their_worst),
-                                       cmocka_unit_test(maps_and_inputs)};
+                                       cmocka_unit_test(maps_and_inputs),
+                                       cmocka_unit_test(lines_of_few_products)};
     return cmocka_run_group_tests(tests, find_families, NULL);
 }
