@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "data/row_folds.h"
+#include "engine/progress.h"
 
 enum { BLOCK = 8, HINT = 512, PICK = 64 }; /* words a rank (a cache line), members a hint, members looked up at once */
 
@@ -313,6 +314,7 @@ static rt_status draw_between(rt_rows *from, uint64_t low, uint64_t high, uint64
     for (uint64_t j = low; j < high && !st; j++) {
         uint64_t i = rt_permutation_from(&p, j);
         side.word[i / 64] |= (uint64_t)1 << i % 64;
+        if (!(j & ((1 << 20) - 1))) st = rt_check_stop();
     }
     rt_permutation_free(&p);
     if (!st) st = members_at(from, &side);

@@ -229,7 +229,8 @@ static rt_status count_rows(rt_vote_run *r, const rt_vote_model *m, counts *n)
         int rows = r->rows - at < RT_LABEL_BLOCK ? (int)(r->rows - at) : RT_LABEL_BLOCK;
         for (int i = 0; i < rows; i++) row[i] = r->first + at + (uint64_t)i;
         for (int i = 0; i < rows; i++) y[i] = RT_NO_LABEL;
-        if (r->truth.targets) st = rt_targets_read(r->truth.targets, row, rows, y);
+        st = r->truth.targets ? rt_targets_read(r->truth.targets, row, rows, y) : RT_OK;
+        if (!st) st = rt_check_stop();
         for (int i = 0; i < rows && !st; i++) count_row(r, m, at + (uint64_t)i, y[i], p, n);
     }
     free(p);

@@ -158,6 +158,7 @@ static rt_status count_classes(rt_vote_run *r, int *classes)
             for (int k = 0; k < rows; k++) row[k] = r->first + at + (uint64_t)k;
             st = rt_targets_read(r->voter[i].targets, row, rows, y);
             for (int k = 0; k < rows && !st; k++) if (y[k] > most) most = y[k];
+            if (!st) st = rt_check_stop();
         }
         rt_targets_close(r->voter[i].targets);
         r->voter[i].targets = NULL;

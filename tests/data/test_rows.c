@@ -2,6 +2,7 @@
 #include <malloc.h>
 
 #include "data/rows.h"
+#include "engine/progress.h"
 #include "tests/support.h"
 
 /* Numbers and FNV-1a (64 bits, over the row numbers as 8 little-endian bytes) of the sets that `data.rows`,
@@ -302,10 +303,22 @@ static void memory(void **state)
     assert_true(mallinfo2().uordblks + mallinfo2().hblkhd <= before + 4096);
 }
 
+/* A draw from 2^26 rows is a second's work: it ends when it is asked to. */
+static void interrupted(void **state)
+{
+    (void)state;
+    rt_rows a = rt_rows_between(0, (uint64_t)1 << 26), drawn;
+    rt_ask_to_stop(1);
+    check_fails(rt_rows_draw(&a, 0.5, 1, RT_RNG_SPLIT, "part", &drawn), RT_INTERRUPTED, "");
+    rt_ask_to_stop(0);
+    assert_true(a.count == (uint64_t)1 << 26 && !a.word && !drawn.word);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(same_draws),    cmocka_unit_test(folds_part_the_rows),
                                        cmocka_unit_test(against_lists), cmocka_unit_test(ranges),
-                                       cmocka_unit_test(parts),         cmocka_unit_test(memory)};
+                                       cmocka_unit_test(parts),         cmocka_unit_test(memory),
+                                       cmocka_unit_test(interrupted)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
