@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/memory.h"
 #include "experiments/eval/predictions_parts.h"
 #include "export/exporter.h"
 
@@ -35,8 +34,9 @@ rt_status rt_predicted_room(rt_predictions *p, int h)
     rt_predicted *q = &p->of[h];
     int size = p->head[h].size, top = p->head[h].task == RT_TASK_CLASSES && p->topk && p->topk < size;
     q->kept = top ? p->topk : size;
-    q->z = rt_floats_new((size_t)p->rows * (size_t)q->kept);
-    if (!q->z) return RT_RUN;
+    /* zeros that are made as the rows come: to clear gigabytes at once would not end when asked to */
+    q->z = calloc((size_t)p->rows * (size_t)q->kept + 1, sizeof *q->z);
+    if (!q->z) return rt_fail(RT_RUN, "out of memory for the answers to %llu rows", (unsigned long long)p->rows);
     if (!top) return RT_OK;
     q->top = calloc((size_t)p->rows * (size_t)q->kept, sizeof *q->top);
     q->log_sum = calloc((size_t)p->rows, sizeof *q->log_sum);
