@@ -19,7 +19,7 @@ typedef struct block {
 } block;
 
 struct rt_region {
-    size_t budget, used, takes;      /* used: of the budget, by what was taken, in so many pieces */
+    size_t budget, used, takes;      /* used: of the budget, by what was taken and fills up its place, in so many pieces */
     int fixed;                       /* has its first block alone */
     block *first, *now;
 };
@@ -75,19 +75,20 @@ static block *block_for(rt_region *r, size_t n)
 
 void *rt_region_take(rt_region *r, size_t bytes)
 {
-    if (bytes > r->budget - r->used || bytes > SIZE_MAX - 2 * ALIGN) {
+    const size_t align = bytes >= ALIGN ? ALIGN : 16;
+    const size_t place = bytes > SIZE_MAX - 2 * ALIGN ? bytes : (bytes + !bytes + align - 1) / align * align;
+    if (place > r->budget - r->used || bytes > SIZE_MAX - 2 * ALIGN) {
         rt_fail(RT_INPUT,
                 "needs more than the budget of %zu MiB of memory; \"memory\" of a model's binding allows more",
                 r->budget >> 20);
         return NULL;
     }
-    size_t align = bytes >= ALIGN ? ALIGN : 16;
     block *b = block_for(r, bytes + !bytes + align + RED);
     if (!b) return NULL;
     b->used = (b->used + align - 1) / align * align;
     void *p = b->at + b->used;
     b->used += bytes + !bytes + RED;
-    r->used += bytes;
+    r->used += place;
     r->takes++;
     RT_OPEN(p, bytes + !bytes);
     return memset(p, 0, bytes + !bytes);

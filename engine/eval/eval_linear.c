@@ -195,14 +195,18 @@ static rt_status run_gemm(rt_eval_call *call)
 /* ---- Det ---- */
 
 /* By elimination with the largest pivot of each column. */
-static double determinant(double *x, int64_t n)
+static rt_status determinant(rt_eval_call *call, double *x, int64_t n, double *to)
 {
-    double det = 1;
+    double det = *to = 1;
     for (int64_t c = 0; c < n; c++) {
+        RT_TRY(rt_eval_tick(call, (double)(n - c) * (double)(n - c)));
         int64_t best = c;
         for (int64_t r = c + 1; r < n; r++) if (fabs(x[r * n + c]) > fabs(x[best * n + c])) best = r;
         double pivot = x[best * n + c];
-        if (pivot == 0) return 0;
+        if (pivot == 0) {
+            *to = 0;
+            return RT_OK;
+        }
         if (best != c) {
             det = -det;
             for (int64_t i = 0; i < n; i++) {
@@ -217,7 +221,8 @@ static double determinant(double *x, int64_t n)
             for (int64_t i = c; i < n; i++) x[r * n + i] -= f * x[c * n + i];
         }
     }
-    return det;
+    *to = det;
+    return RT_OK;
 }
 
 static rt_status run_det(rt_eval_call *call)
@@ -232,9 +237,10 @@ static rt_status run_det(rt_eval_call *call)
     double *matrix = y->count ? rt_eval_scratch(call, (size_t)(n * n), sizeof *matrix) : NULL;
     if (!matrix && y->count) return RT_INPUT;
     for (size_t i = 0; i < y->count; i++) {
-        RT_TRY(rt_eval_tick(call, (double)n * (double)n * (double)n));
+        double det;
         rt_layer_load(matrix, x, i * (size_t)(n * n), 1, (size_t)(n * n));
-        rt_array_put(y, i, determinant(matrix, n));
+        RT_TRY(determinant(call, matrix, n, &det));
+        rt_array_put(y, i, det);
     }
     return RT_OK;
 }

@@ -89,9 +89,9 @@ static rt_status transform(rt_eval_call *call, const fourier *f, const pair *in,
     int64_t p = least_factor(n), m = n / p;
     for (int64_t r = 0; r < p; r++) RT_TRY(transform(call, f, in + r * step, step * p, m, out + r * m));
     for (int64_t k = 0; k < m; k++) {
-        RT_TRY(rt_eval_tick(call, 4 * (double)p * (double)p));
         for (int64_t q = 0; q < p; q++) {
             pair sum = {0, 0};
+            RT_TRY(rt_eval_tick(call, 4 * (double)p));
             for (int64_t r = 0; r < p; r++) {
                 pair x = out[r * m + k], w = f->turn[r * (q * m + k) % n * (f->n / n)];
                 sum.re += x.re * w.re - x.im * w.im;

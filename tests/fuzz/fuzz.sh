@@ -21,7 +21,7 @@ had() { awk -v T="$1" '$1 == T { s += $2 } END { print s + 0 }' fuzz.count; }
 one() {
     t=$1; n=$2
     mkdir -p "corpus/$t"
-    RETORT_FUZZ_TARGET=$t nice -n 15 ./fuzz_inputs -max_total_time="$n" -rss_limit_mb=3000 -malloc_limit_mb=2000 -timeout=30 \
+    RETORT_FUZZ_TARGET=$t nice -n 15 ./fuzz_inputs -max_total_time="$n" -rss_limit_mb=3000 -malloc_limit_mb=2000 -timeout=60 -report_slow_units=1000 \
         -max_len=65536 -print_final_stats=1 -artifact_prefix=found/"$t"- "corpus/$t" "seeds/$t" > "$t.log" 2>&1
     code=$?
     [ $code -ne 72 ] || { : > stopped; return 0; }               # a signal ended it: nothing is counted, nothing failed

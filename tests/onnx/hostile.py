@@ -156,6 +156,18 @@ for n, nodes, init in (
     ("mod_0", [node("Mod", ["a", "b"], ["v"])], [c("a", i64(-(1 << 63))), c("b", i64(0))]), ("div_min", [node("Div", ["a", "b"], ["v"])], [c("a", i64(-(1 << 63))), c("b", i64(-1))]), ("pow_far", [node("Pow", ["a", "b"], ["v"])], [c("a", i64(3)), c("b", i64(HUGE))]),
     ("lstm_wide", [node("LSTM", ["a", "ww", "rr"], ["v"], hidden_size=1 << 40)], [c("a", one(2, 1, 3)), c("ww", one(1, 8, 3)), c("rr", one(1, 8, 2))]), ("lstm_slow", [node("LSTM", ["a", "ww", "rr"], ["v"], hidden_size=100)], [c("a", one(200000, 1, 1)), c("ww", one(1, 400, 1)), c("rr", one(1, 400, 100))]),
     ("reverse", [node("ReverseSequence", ["a", "k"], ["v"])], [c("a", one(4, 2)), c("k", i64(HUGE, -1))]), ("compress", [node("Compress", ["a", "k"], ["v"])], [c("a", one(4)), c("k", np.ones(100000, bool))])): huge("size_" + n, nodes, init, opset=18 if n in ("crop_pad",) else 17, v="v")
+# much of what a small file asks for: whole arrays by operators that look at elements alone
+full = lambda v, *s: [node("ConstantOfShape", ["s"], ["a"], value=nh.from_array(np.array([v])))]
+for n, v, s, nodes in (("det", np.float32(0.5), (7000, 7000), [node("Det", ["a"], ["v"])]), ("not", np.bool_(True), (1 << 29,), [node("Not", ["a"], ["v"])]),
+                       ("cast", np.uint8(3), (1 << 29,), [node("Cast", ["a"], ["v"], to=T.INT8)]), ("cast_narrow", np.uint8(3), (1 << 29,), [node("Cast", ["a"], ["v"], to=T.UINT4)]),
+                       ("erf", np.float16(0.5), (1 << 27,), [node("Erf", ["a"], ["v"])]), ("pow", np.float16(0.5), (1 << 27,), [node("Pow", ["a", "a"], ["v"])]), ("tan", np.float64(0.5), (1 << 26,), [node("Tan", ["a"], ["v"])]),
+                       ("topk", np.float32(1), (1 << 26,), [node("TopK", ["a", "s1"], ["v", "ix"])]), ("unique", np.float32(1), (1 << 26,), [node("Unique", ["a"], ["v"])]), ("cumsum", np.uint32(1), (1 << 26,), [node("Cast", ["a"], ["b"], to=T.INT32), node("CumSum", ["b", "z"], ["v"])]),
+                       ("transpose", np.uint8(1), (1 << 14, 1 << 15), [node("Transpose", ["a"], ["v"])]), ("argmax", np.float32(1), (1 << 27,), [node("ArgMax", ["a"], ["v"])]), ("softmax", np.float16(1), (1 << 27,), [node("Softmax", ["a"], ["v"])]),
+                       ("where", np.bool_(True), (1 << 28,), [node("Where", ["a", "a", "a"], ["v"])]), ("nonzero", np.bool_(True), (1 << 27,), [node("NonZero", ["a"], ["v"])]), ("strings", np.uint8(1), (1 << 26,), [node("Cast", ["a"], ["v"], to=T.STRING)]),
+                       ("lrn", np.float32(1), (1, 1 << 13, 64, 64), [node("LRN", ["a"], ["v"], size=(1 << 13) - 1)]), ("reduce", np.float32(1), (1 << 27,), [node("ReduceLogSumExp", ["a"], ["v"], keepdims=0)]),
+                       ("quantize", np.float16(1), (1 << 27,), [node("Cast", ["a"], ["b"], to=1), node("DynamicQuantizeLinear", ["b"], ["v", "q1", "q2"])]), ("resize", np.float32(1), (1, 1, 4096, 4096), [node("Resize", ["a", "", "", "s4"], ["v"], mode="cubic")]),
+                       ("grid", np.float32(1), (1, 4000, 4000, 2), [node("GridSample", ["im", "a"], ["v"], mode="cubic")]), ("gather", np.int64(1), (1 << 26,), [node("Gather", ["a", "a"], ["v"])]), ("mod", np.uint8(7), (1 << 28,), [node("Mod", ["a", "a"], ["v"])])):
+    huge("full_" + n, full(v) + nodes, [c("s", i64(*s)), c("s1", i64(1 << 26)), c("z", np.int64(0)), c("s4", i64(1, 1, 8192, 8192)), c("im", one(1, 1, 8, 8))])
 huge("nbits", [node("MatMulNBits", ["x6", "b", "s"], ["v"], domain="com.microsoft", K=HUGE, N=HUGE, bits=4, block_size=16)], [c("x6", one(1, 6)), c("b", np.ones((5, 1, 8), "u1")), c("s", one(5))], doms=MS)
 huge("nbits_3", [node("MatMulNBits", ["x6", "b", "s"], ["v"], domain="com.microsoft", K=6, N=5, bits=3, block_size=-16)], [c("x6", one(1, 6)), c("b", np.ones((5, 1, 8), "u1")), c("s", one(5))], doms=MS)
 huge("fused_conv", [node("FusedConv", ["a", "k"], ["v"], domain="com.microsoft", activation="Launch")], [c("a", one(1, 1, 3, 3)), c("k", one(1, 1, 2, 2))], doms=MS)
@@ -168,6 +180,9 @@ save("tree_cycle", [node("TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.
 save("tree_far", [node("TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", nodes_truenodeids=[1, HUGE, 0], nodes_falsenodeids=[2, -1, 0], **tree)], [X], [vi("y", "n", 1)], doms=ML)
 save("tree_feature", [node("TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", nodes_truenodeids=[1, 2, 0], nodes_falsenodeids=[2, 2, 0], **dict(tree, nodes_featureids=[HUGE, -1, 0]))], [X], [vi("y", "n", 1)], doms=ML)
 save("concat_many", [node("Concat", ["x"] * 65536, ["v"], axis=0), node("Slice", ["v", "z", "o"], ["r"]), mm("r")], [X], [Y], [W, c("z", i64(0)), c("o", i64(1))])
+empty = h.make_model(h.make_graph([mm("x")], "nodes", [X], [Y], [W]), opset_imports=[h.make_opsetid("", 17)]).SerializeToString()
+open("nodes_empty.onnx", "wb").write(empty + b"\x3a\x80\x80\x80\x05" + b"\x0a\x00" * (5 << 20))      # a graph of nodes that say nothing, joined to the first
+open("deep_wire.onnx", "wb").write(empty + b"".join(b"\x3a\xff\xff\xff\x7f" for _ in range(3000)))
 # external data
 os.makedirs("data", exist_ok=True)
 open("data/w.bin", "wb").write(np.ones((6, 3), "f4").tobytes())
