@@ -19,7 +19,7 @@ typedef struct block {
 } block;
 
 struct rt_region {
-    size_t budget, used, takes;      /* used: of the budget, by what was taken and fills up its place, in so many pieces */
+    size_t budget, used, takes; /* used: of the budget, by what was taken and fills up its place, in so many pieces */
     int fixed;                       /* has its first block alone */
     block *first, *now;
 };

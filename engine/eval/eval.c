@@ -6,8 +6,8 @@
 #include "engine/progress.h"
 
 enum { DEPTH = 32 /* bodies in bodies */, TICK = 1 << 22 /* operations between two looks at the clock */,
-       MANY = 1 << 20 /* elements whose time is reckoned before they are made */ };
-#define EACH 8e-9                      /* seconds for an element of any type, through its accessors */
+       MANY = 1 << 20 /* elements whose time is reckoned before they are made */,
+       FILL = 4 /* nanoseconds for one of them at least */ };
 
 struct rt_eval {
     rt_region *region;
@@ -148,21 +148,20 @@ const rt_eval_graph *rt_eval_body(rt_eval_call *c, const char *name)
 const rt_array *rt_eval_in(const rt_eval_call *c, int i) { return i < c->inputs ? c->in[i] : NULL; }
 int rt_eval_wants(const rt_eval_call *c, int i) { return i < c->outputs && c->node->out[i] >= 0; }
 
-/* That there is time to fill an array: operators look at the clock where they do more than that, many nowhere else. */
-static rt_status has_time(rt_eval_call *c, rt_dtype type, int rank, const int64_t *dim)
+rt_status rt_eval_reckon(rt_eval_call *c, size_t count, double nanoseconds)
 {
-    size_t count, bytes;
-    RT_TRY(rt_array_size(type, rank, dim, &count, &bytes));
     if (count < MANY || c->e->end <= 0) return RT_OK;
     RT_TRY(rt_eval_tick(c, (double)count));
-    if (rt_thread_seconds() + EACH * (double)count <= c->e->end) return RT_OK;
+    if (rt_thread_seconds() + 1e-9 * nanoseconds * (double)count <= c->e->end) return RT_OK;
     return rt_fail(RT_INPUT, "%zu elements more take longer than the %.3g seconds that are allowed", count,
                    c->e->limit);
 }
 
 rt_status rt_eval_temp(rt_eval_call *c, rt_dtype type, int rank, const int64_t *dim, rt_array **a)
 {
-    RT_TRY(has_time(c, type, rank, dim));
+    size_t count, bytes;
+    RT_TRY(rt_array_size(type, rank, dim, &count, &bytes));
+    RT_TRY(rt_eval_reckon(c, count, FILL));
     return rt_array_make(a, c->region, type, rank, dim);
 }
 

@@ -155,6 +155,10 @@ enum {
 rt_status rt_eval_body_run(rt_eval_call *, const rt_eval_graph *, rt_array *const *in, int inputs, rt_array **out);
 /* RT_INPUT when the evaluator's time is over, RT_INTERRUPTED when the process was told to end; for long loops. */
 rt_status rt_eval_tick(rt_eval_call *, double operations);
+/* Ends an evaluation whose time does not last for so many elements of so many nanoseconds: for loops that do not look
+ * at the clock. Few elements pass. */
+rt_status rt_eval_reckon(rt_eval_call *, size_t elements, double nanoseconds);
+enum { RT_EVAL_SLOW = 40 /* nanoseconds of an element whose type is asked for each time, and of a function of it */ };
 
 /* The tables of operators, a file each; every one is ended by a row without a name. */
 #define RT_EVAL_TABLES(X) \

@@ -135,6 +135,7 @@ static rt_status cast_to(rt_eval_call *c, const rt_array *x, rt_dtype type, int 
         }
         return RT_OK;
     }
+    if (type != RT_F32) RT_TRY(rt_eval_reckon(c, x->count, type == RT_STRING ? 10 * RT_EVAL_SLOW : RT_EVAL_SLOW / 2));
     if (type == RT_STRING) return to_text(c, x, y);
     if (x->type == RT_STRING) return of_text(x, y);
     if (type == RT_F32 && to_float(x, y->data)) return RT_OK;

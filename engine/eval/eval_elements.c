@@ -119,6 +119,7 @@ rt_status rt_eval_dyad_make(rt_eval_call *c, const rt_eval_dyad *d, const rt_arr
         return rt_fail(RT_INPUT, "%s and %s have two types", rt_array_describe(a, s), rt_array_describe(b, t));
     RT_TRY(rt_array_broadcast(in, 2, &rank, dim));
     RT_TRY(rt_eval_make(c, 0, a->type, rank, dim, y));
+    if (a->type != RT_F32 || !d->row) RT_TRY(rt_eval_reckon(c, (*y)->count, RT_EVAL_SLOW));
     rt_eval_dyad_run(d, a, b, *y);
     return RT_OK;
 }

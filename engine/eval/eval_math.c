@@ -104,6 +104,7 @@ static rt_status run_one(rt_eval_call *c, const one *o)
         p[1] = rt_eval_float(c, "gamma", 1.0507f);
     }
     RT_TRY(rt_eval_need(c, 0, o->types, &x));
+    RT_TRY(rt_eval_reckon(c, x->count, RT_EVAL_SLOW));
     RT_TRY(rt_eval_like(c, 0, x->type, x, &y));
     if (x->type == RT_F32) {
         const float *from = x->data;

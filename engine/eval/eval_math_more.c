@@ -51,6 +51,7 @@ rt_status rt_eval_softmax(rt_eval_call *c)
         rt_eval_around(x, axis, &outer, &n, &inner);
     }
     if (!x->count) return RT_OK;
+    RT_TRY(rt_eval_reckon(c, x->count, 2 * RT_EVAL_SLOW));
     for (size_t o = 0; o < outer; o++)
         for (size_t i = 0; i < inner; i++) soft_line(kind, x, y, o * n * inner + i, n, inner);
     return RT_OK;

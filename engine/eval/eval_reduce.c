@@ -87,6 +87,7 @@ static rt_status accumulate(rt_eval_call *c, reduction r, const rt_array *x, con
     int real = rt_array_is_float(x);
     double *acc = rt_eval_scratch(c, kept->count, sizeof *acc), *second = acc;
     int64_t *whole = (int64_t *)acc;
+    RT_TRY(rt_eval_reckon(c, x->count, r == LOG_SUM_EXP ? 2 * RT_EVAL_SLOW : RT_EVAL_SLOW / 4));
     if (!acc || (r == LOG_SUM_EXP && !(second = rt_eval_scratch(c, kept->count, sizeof *second)))) return RT_INPUT;
     for (size_t i = 0; i < kept->count; i++) {
         if (real) acc[i] = start_real(r);

@@ -1,7 +1,9 @@
 /* If, Loop and Scan over bodies: sums whose values are known beforehand, and loops that never end. */
 #include "tests/support.h"
 
+#include "engine/clock.h"
 #include "engine/eval/eval.h"
+#include "engine/red_zones.h"
 
 enum { VALUES = 16 };
 
@@ -189,6 +191,57 @@ static void endless(void **state)
     check_fails(loop(one(INT64_MAX), NULL, 0, &sum, &list), RT_INPUT, "seconds that are allowed");
 }
 
+/* One operator over an array of this shape in half a second; how long it took of the thread's time. */
+static double in_time(const char *op, int opset, rt_dtype type, int rank, const int64_t *dim, const char *said)
+{
+    built b;
+    rt_array *x, *value[VALUES] = {0}, *out[4] = {0};
+    rt_region *room = rt_region_new((size_t)1 << 30);
+    rt_eval *e;
+    begin(&b, NULL);
+    add(&b, op, opset, 0, -1, 1);
+    b.node[0].inputs = 1;
+    check_ok(rt_array_make(&x, room, type, rank, dim));
+    for (int64_t i = 0; rank == 2 && i < dim[0]; i++) rt_array_put(x, (size_t)(i * (dim[1] + 1)), 1);
+    check_ok(rt_eval_new(&e, room));
+    value[0] = x;
+    double start = rt_thread_seconds();
+    rt_eval_limit(e, 0.5);
+    check_fails(rt_eval_one(e, &b.g, &b.node[0], value, out), RT_INPUT, said);
+    double took = rt_thread_seconds() - start;
+    rt_region_free(room);
+    return took;
+}
+
+/* What takes longer than is allowed ends in time, wherever its loops are: a transform of prime length, elimination,
+ * elements one by one. Instrumented, a step takes longer. */
+static void long_ones(void **state)
+{
+    (void)state;
+    const double most = RT_RED_ZONES ? 5 : 2;
+    assert_true(in_time("DFT", 17, RT_F32, 3, (int64_t[]){1, 199999, 1}, "seconds that are allowed") < most);
+    assert_true(in_time("Det", 11, RT_F64, 2, (int64_t[]){4000, 4000}, "seconds that are allowed") < most);
+    assert_true(in_time("Erf", 13, RT_F16, 1, (int64_t[]){1 << 26}, "67108864 elements more take longer") < 0.5);
+    assert_true(in_time("Neg", 13, RT_I8, 1, (int64_t[]){1 << 28}, "268435456 elements more take longer") < 0.5);
+}
+
+/* Small pieces use up a budget with the places that they take. */
+static void small_pieces(void **state)
+{
+    (void)state;
+    rt_region *r = rt_region_new(1 << 20);
+    int n = 0;
+    while (rt_region_take(r, 1)) n++;
+    assert_int_equal(n, (1 << 20) / 16);
+    rt_region_clear(r);
+    for (n = 0; rt_region_take(r, 65); n++) {}
+    assert_int_equal(n, (1 << 20) / 128);
+    rt_region_clear(r);
+    assert_non_null(rt_region_take(r, 1 << 20));
+    assert_null(rt_region_take(r, 0));
+    rt_region_free(r);
+}
+
 /* s, x[i] -> s + x[i], and its double as what is collected */
 static void running(built *b)
 {
@@ -268,6 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(branches, setup, teardown),
                                        cmocka_unit_test_setup_teardown(loops, setup, teardown),
                                        cmocka_unit_test_setup_teardown(endless, setup, teardown),
+                                       cmocka_unit_test(long_ones), cmocka_unit_test(small_pieces),
                                        cmocka_unit_test_setup_teardown(scans, setup, teardown),
                                        cmocka_unit_test_setup_teardown(batched, setup, teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);

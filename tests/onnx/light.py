@@ -13,7 +13,9 @@ for path in sorted(glob.glob(f"{sys.argv[1]}/*.onnx")):
     os.makedirs(f"{to}/test_data_set_0", exist_ok=True)
     if not os.path.islink(f"{to}/model.onnx"):
         os.symlink(os.path.abspath(path), f"{to}/model.onnx")
-    x = onnx.load(path).graph.input[0]
+    g = onnx.load(path).graph                  # weights are listed as inputs, too
+    given = {i.name for i in g.initializer} | {o for n in g.node for o in n.output}
+    x, = [i for i in g.input if i.name not in given]
     shape = [d.dim_value or 1 for d in x.type.tensor_type.shape.dim]
     n = int(np.prod(shape))
     a = (np.arange(n).reshape(shape) / n).astype(np.float32)
