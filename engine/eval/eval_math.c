@@ -230,6 +230,7 @@ static rt_status power(rt_eval_call *c)
     in[1] = &b;
     RT_TRY(rt_array_broadcast(in, 2, &rank, dim));
     RT_TRY(rt_eval_make(c, 0, a->type, rank, dim, &y));
+    RT_TRY(rt_eval_reckon(c, y->count, 2 * RT_EVAL_SLOW));
     by_whole = rt_array_is_integer(&b);
     if (rt_array_is_float(a)) {
         rt_eval_dyad_run(&dyad_pow, a, &b, y);
@@ -302,6 +303,7 @@ static rt_status many(rt_eval_call *c, const rt_eval_dyad *d, int mean)
         RT_TRY(rt_array_broadcast(pair, 2, &rank, dim));
         if (i == c->inputs - 1) RT_TRY(rt_eval_make(c, 0, in->type, rank, dim, &y));
         else RT_TRY(rt_eval_temp(c, in->type, rank, dim, &y));
+        RT_TRY(rt_eval_reckon(c, y->count, y->type == RT_F32 ? 1 : RT_EVAL_SLOW));
         rt_eval_dyad_run(d, so_far, in, y);
     }
     for (size_t i = 0; mean && i < y->count; i++) {
