@@ -247,7 +247,7 @@ static const cli_option options[] = {
      NULL},
     {"config", CLI_VALUE, "FILE.json",
      "all of this as an object, such as a teacher's specification (whose \"file\" is INPUT): \"inputs\": {NAME: "
-     "{\"set\": data set, \"shape\", \"layout\": "
+     "{\"set\": data set, of several inputs, \"shape\", \"layout\": "
      "\"hwc\"|\"chw\", \"resize\", "
      "\"crop\", \"scale\", \"mean\", \"std\"}, NAME: \"ids != 0\" (a mask), NAME: a number}, \"output\", \"task\", "
      "\"gives\", "

@@ -386,6 +386,17 @@ static int ids_to_try(const rt_eval_graph *g, int value)
     return (int)least;
 }
 
+/* The only input that takes data takes data.x: another set that is told of it would be passed over in silence. */
+static rt_status check_set(const rt_onnx_importer *m, int i, const cJSON *told)
+{
+    const char *name = m->file->input[i].name;
+    const cJSON *j = cJSON_GetObjectItemCaseSensitive(told, name);
+    const char *set = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "set"));
+    if (!set || (m->x && !strcmp(m->x->set, set))) return RT_OK;
+    return rt_fail(RT_USAGE, "inputs.%s.set: it is the only input that takes data, and its data set is data.x%s%s: give "
+                   "data.x=%s and leave \"set\" out", name, m->x ? ", " : "", m->x ? m->x->set : "", set);
+}
+
 rt_status rt_onnx_bind_inputs(rt_onnx_importer *m, cJSON *told)
 {
     int data = 0, only = -1, several = -1;
@@ -404,6 +415,8 @@ rt_status rt_onnx_bind_inputs(rt_onnx_importer *m, cJSON *told)
         m->in[i].ids = 1;
     }
     for (int i = 0; i < m->g->inputs; i++) several += m->bound[i].role == RT_ONNX_DATA;
+    for (int i = 0; i < m->g->inputs && !several; i++)
+        if (m->bound[i].role == RT_ONNX_DATA) RT_TRY(check_set(m, i, told));
     for (int round = 0; round < 2; round++)                /* masks after what they mark */
         for (int i = 0; i < m->g->inputs; i++)
             if ((m->bound[i].role != RT_ONNX_DATA) == round) RT_TRY(set_shape(m, i, several > 0));

@@ -155,6 +155,13 @@ static void open_shapes(void **state)
     refused("open_image", NULL, &other, RT_INPUT,
             "rows of 'x' have the shape (9, 12, 4), but the model's input is (3, height, width)");
     refused("open_image", NULL, &(rt_x_where){.source = images.source, .set = "z", .given = 1}, RT_INPUT, "z");
+    /* The set of the only input is data.x: another one that is told would be passed over. */
+    refused("open_image", "{\"inputs\": {\"x\": {\"set\": \"planes\"}}}", &images, RT_USAGE,
+            "inputs.x.set: it is the only input that takes data, and its data set is data.x, x: give data.x=planes");
+    refused("open_image", "{\"inputs\": {\"x\": {\"set\": \"x\", \"shape\": [3, 9, 12]}}}", NULL, RT_USAGE,
+            "its data set is data.x: give data.x=x and leave \"set\" out");
+    check_ok(import(&m, "open_image", "{\"inputs\": {\"x\": {\"set\": \"x\"}}}", &images, NULL));
+    rt_model_free(m);
     cJSON_Delete(notes);
     free(turned);
     free(r);
