@@ -393,8 +393,10 @@ static rt_status check_set(const rt_onnx_importer *m, int i, const cJSON *told)
     const cJSON *j = cJSON_GetObjectItemCaseSensitive(told, name);
     const char *set = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "set"));
     if (!set || (m->x && !strcmp(m->x->set, set))) return RT_OK;
-    return rt_fail(RT_USAGE, "inputs.%s.set: it is the only input that takes data, and its data set is data.x%s%s: give "
-                   "data.x=%s and leave \"set\" out", name, m->x ? ", " : "", m->x ? m->x->set : "", set);
+    return rt_fail(RT_USAGE,
+                   "inputs.%s.set: it is the only input that takes data, and its data set is data.x%s%s: give "
+                   "data.x=%s and leave \"set\" out",
+                   name, m->x ? ", " : "", m->x ? m->x->set : "", set);
 }
 
 rt_status rt_onnx_bind_inputs(rt_onnx_importer *m, cJSON *told)
