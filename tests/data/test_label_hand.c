@@ -167,7 +167,7 @@ static void refused(void **state)
     check_fails(rt_label_append(&job, &r), RT_INPUT, "none.h5: is not there");
     put_text(csv, "row,label\n200,1\n");
     job.store = data;
-    check_fails(rt_label_append(&job, &r), RT_USAGE, "data.h5");
+    check_fails(rt_label_append(&job, &r), RT_INPUT, "data.h5: is no label store");
     flip_bit(store, offset_of(store, "labels/logits") + 4 * RT_LABEL_BLOCK * K, 2);
     check_fails(give("row,label\n200,1\n", 0, &r), RT_INPUT, "block 1 is damaged");
 }
