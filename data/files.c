@@ -102,26 +102,41 @@ rt_status rt_read_file(char **out, size_t *n, const char *path, size_t most)
     return RT_OK;
 }
 
+int rt_hollow(uint64_t bytes, uint64_t stored)
+{
+    uint64_t holes = stored < bytes ? bytes - stored : 0;
+    return holes > HOLES_MOST && holes / 64 > stored;
+}
+
+rt_status rt_stored_bytes(int fd, const char *path, uint64_t first, uint64_t end, uint64_t *stored)
+{
+    off_t stands = lseek(fd, 0, SEEK_CUR);
+    *stored = 0;
+    if (stands < 0) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
+    for (uint64_t at = first; at < end && rt_hollow(end - first, *stored);) {
+        off_t from = lseek(fd, (off_t)at, SEEK_DATA);
+        if (from < 0 && errno == ENXIO) break;                  /* a hole to the end */
+        off_t hole = from < 0 ? -1 : lseek(fd, from, SEEK_HOLE);
+        if (hole < 0) {
+            *stored = end - first;
+            break;
+        }
+        uint64_t low = (uint64_t)from < end ? (uint64_t)from : end;
+        at = (uint64_t)hole < end ? (uint64_t)hole : end;
+        *stored += at - low;
+    }
+    if (lseek(fd, stands, SEEK_SET) < 0) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
+    return RT_OK;
+}
+
 rt_status rt_check_holes(int fd, const char *path)
 {
     struct stat s;
-    off_t stands = lseek(fd, 0, SEEK_CUR);
-    uint64_t stored = 0;
-    if (stands < 0 || fstat(fd, &s)) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
-    if (s.st_size <= HOLES_MOST) return RT_OK;
-    for (off_t data, at = 0; at < s.st_size && stored < (uint64_t)s.st_size / 64; at = data) {
-        off_t from = lseek(fd, at, SEEK_DATA);
-        if (from < 0 && errno == ENXIO) break;                  /* a hole to the end */
-        data = from < 0 ? -1 : lseek(fd, from, SEEK_HOLE);
-        if (data < 0) {
-            stored = UINT64_MAX;
-            break;
-        }
-        stored += (uint64_t)(data - from);
-    }
-    if (lseek(fd, stands, SEEK_SET) < 0) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
-    uint64_t holes = stored < (uint64_t)s.st_size ? (uint64_t)s.st_size - stored : 0;
-    if (holes <= HOLES_MOST || holes / 64 <= stored) return RT_OK;
+    uint64_t stored;
+    if (fstat(fd, &s)) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
+    if (!rt_hollow((uint64_t)s.st_size, 0)) return RT_OK;
+    RT_TRY(rt_stored_bytes(fd, path, 0, (uint64_t)s.st_size, &stored));
+    if (!rt_hollow((uint64_t)s.st_size, stored)) return RT_OK;
     return rt_fail(RT_INPUT,
                    "%s: is %llu bytes long, of which %llu are stored and the rest are holes: it is damaged, or "
                    "no file to be read to its end",

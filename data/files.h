@@ -27,9 +27,13 @@ rt_status rt_pread_some(int fd, void *data, size_t n, uint64_t at, const char *p
 rt_status rt_pread_all(int fd, void *data, size_t n, uint64_t at, const char *path);
 /* The whole regular file, with a zero behind, for the caller to free; RT_INPUT when it is longer than most. */
 rt_status rt_read_file(char **out, size_t *n, const char *path, size_t most);
-/* Before a file is read to its end: RT_INPUT for one of which next to nothing is stored, whose holes would be read for
- * hours: they are more than 64 times what is stored, and more than 1 GiB. Where the file system tells of no holes all
- * is stored. fd stays where it stands. */
+/* Whether next to nothing of so many bytes is stored, so that what is not would be read for hours: it is more than 64
+ * times what is stored, and more than 1 GiB. */
+int rt_hollow(uint64_t bytes, uint64_t stored);
+/* Bytes of a file's [first, end) that are stored and no holes, or enough of them that they are not hollow. Where the
+ * file system tells of no holes all are stored. fd stays where it stands. */
+rt_status rt_stored_bytes(int fd, const char *path, uint64_t first, uint64_t end, uint64_t *stored);
+/* Before a file is read to its end: RT_INPUT for a hollow one. */
 rt_status rt_check_holes(int fd, const char *path);
 /* The hash of a regular file's bytes, after rt_check_holes. RT_INTERRUPTED when stoppable and asked to stop. */
 rt_status rt_digest_file(rt_digest *, const char *path, int stoppable);

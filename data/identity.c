@@ -386,6 +386,7 @@ rt_status rt_identity_know(rt_identity *id, uint64_t first, uint64_t end, rt_poo
 {
     int threads = pool ? rt_pool_threads(pool) : 1, n = 0;
     if (first >= end) return RT_OK;
+    RT_TRY(rt_source_check_stored(id->source, first, end));
     uint64_t *group = malloc((size_t)threads * GROUP * sizeof *group);
     uint64_t from = first / id->span_rows, to = (end - 1) / id->span_rows + 1;
     rt_status st = group ? RT_OK : rt_fail(RT_RUN, "out of memory");

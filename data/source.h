@@ -57,6 +57,9 @@ int rt_source_window_blocks(const rt_source *);
 /* The shape of a row; a scalar row is (1). RT_INPUT when it has more dimensions than a tensor. */
 rt_status rt_source_shape(const rt_source *, rt_shape *);
 
+/* Before rows [first, end) are read one after the other: RT_INPUT when next to nothing of them is stored (rt_hollow).
+ * Not while others read the file by its position. */
+rt_status rt_source_check_stored(const rt_source *, uint64_t first, uint64_t end);
 /* Copies rows row[0..n) into dst, in that order. Thread-safe. RT_INPUT when a row is out of range or damaged, or the
  * file was cut short since it was opened. */
 rt_status rt_source_read(rt_source *, const uint64_t *row, int n, void *dst);

@@ -152,7 +152,9 @@ static void holes(void **state)
     for (off_t at = 0; at < 4; at++)                                   /* in pieces: 68 MiB of 1.5 GiB */
         assert_int_equal(pwrite(fd, zeros, ENOUGH, at * most / 3), ENOUGH);
     assert_int_equal(ftruncate(fd, most + most / 2), 0);
+    assert_int_equal(lseek(fd, 5, SEEK_SET), 5);
     check_ok(rt_check_holes(fd, path));
+    assert_int_equal(lseek(fd, 0, SEEK_CUR), 5);
     close(fd);
     free(zeros);
     truncate(path, 0);

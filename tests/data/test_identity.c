@@ -1,5 +1,6 @@
 /* Identity of data: leaves and root against hashes of the very bytes; what is kept, believed, and passed over. */
 #include <fcntl.h>
+#include <hdf5.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -316,10 +317,76 @@ static void changed(void **state)
     assert_int_equal(access(cache, F_OK), -1);
 }
 
+/* ---- rows that were never written ---- */
+
+typedef enum { LATE, LATE_PIECE, EARLY, EARLY_PIECE, PACKED } hollow_kind;
+
+/* x (rows, 16) bytes in chunks of (2^20, 8), or in one piece; of the packed set `written` chunks, from the first. */
+static void write_hollow(const char *path, hollow_kind kind, hsize_t rows, int written)
+{
+    const hsize_t dim[] = {rows, 16}, chunk[] = {1 << 20, 8};
+    hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), p = H5Pcreate(H5P_DATASET_CREATE),
+          all = H5Screate_simple(2, dim, NULL), piece = H5Screate_simple(2, chunk, NULL);
+    int whole = kind == LATE_PIECE || kind == EARLY_PIECE, early = kind == EARLY || kind == EARLY_PIECE;
+    if (!whole) H5Pset_chunk(p, 2, chunk);
+    if (kind == PACKED) H5Pset_deflate(p, 1);
+    if (early) H5Pset_alloc_time(p, H5D_ALLOC_TIME_EARLY), H5Pset_fill_time(p, H5D_FILL_TIME_NEVER);
+    hid_t d = H5Dcreate2(f, "x", H5T_STD_U8LE, all, H5P_DEFAULT, p, H5P_DEFAULT);
+    unsigned char *ones = malloc(8 << 20);
+    memset(ones, 1, 8 << 20);
+    for (int i = 0; i < written; i++) {
+        const hsize_t at[] = {(hsize_t)(i / 2) << 20, (hsize_t)(i % 2) * 8};
+        H5Sselect_hyperslab(all, H5S_SELECT_SET, at, NULL, chunk, NULL);
+        assert_true(H5Dwrite(d, H5T_STD_U8LE, piece, all, H5P_DEFAULT, ones) >= 0);
+    }
+    free(ones);
+    H5Dclose(d), H5Pclose(p), H5Sclose(all), H5Sclose(piece);
+    assert_true(H5Fclose(f) >= 0);
+}
+
+/* Whether rows [first, end) are read; else it is told that so many bytes of them are stored. */
+static void know_hollow(const char *path, uint64_t first, uint64_t end, const char *stored)
+{
+    rt_source *x;
+    check_ok(rt_source_open(&x, path, "x"));
+    rt_identity *id = open_id(x, RT_CHECK_FULL);
+    if (stored) check_fails(rt_identity_know(id, first, end, NULL, NULL), RT_INPUT, stored);
+    else check_ok(rt_identity_know(id, first, end, NULL, NULL));
+    rt_identity_close(id);
+    rt_source_close(x);
+}
+
+static void never_written(void **state)
+{
+    (void)state;
+    const uint64_t m = 1 << 20;
+    char path[128], all[128];
+    snprintf(path, sizeof path, "%s/hollow1.h5", test_folder);
+    snprintf(all, sizeof all, "%s/hollow*.h5", test_folder);
+    write_hollow(path, LATE, (hsize_t)1 << 40, 0);
+    know_hollow(path, 0, (uint64_t)1 << 40, "17592186044416 bytes, of which 0 are stored");
+    know_hollow(path, 5, 2 * m, NULL);
+    write_hollow(path, LATE_PIECE, (hsize_t)1 << 40, 0);
+    know_hollow(path, m, 200 * m, "of which 0 are stored");
+    write_hollow(path, EARLY, 100 * m, 0);
+    know_hollow(path, 0, 100 * m, "'x': rows 0 to 104857599 are 1677721600 bytes, of which ");
+    write_hollow(path, EARLY_PIECE, 100 * m, 0);
+    know_hollow(path, m, 100 * m, "rows 1048576 to 104857599 are 1660944384 bytes, of which ");
+    /* 7 chunks, each half a row wide, are 56 MiB: more than a 64th of 3.5 GiB, less than that of 4. */
+    write_hollow(path, PACKED, 256 * m, 7);
+    know_hollow(path, 0, 256 * m, "4294967296 bytes, of which 58720256 are stored");
+    know_hollow(path, 4 * m, 200 * m, "of which 0 are stored");
+    know_hollow(path, 0, 72 * m, NULL);
+    snprintf(path, sizeof path, "%s/hollow0.h5", test_folder);
+    write_hollow(path, PACKED, 2 * m, 4);
+    know_hollow(all, 0, 2 * m, NULL);
+    know_hollow(all, 0, 258 * m, "hollow1.h5: data set 'x': rows 0 to 268435455 are");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rule), cmocka_unit_test(kept), cmocka_unit_test(damaged), cmocka_unit_test(full),
-        cmocka_unit_test(elsewhere), cmocka_unit_test(changed)};
+        cmocka_unit_test(elsewhere), cmocka_unit_test(changed), cmocka_unit_test(never_written)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
