@@ -1,4 +1,5 @@
-/* data/source_stored.c - of how many rows there is anything: a file of a kilobyte may claim 2^40 rows of its fill value. */
+/* data/source_stored.c - of how many rows there is anything: a file of a kilobyte may claim 2^40 rows of its fill
+ * value. */
 #include "data/files.h"
 #include "data/source_parts.h"
 
@@ -12,7 +13,8 @@ static uint64_t times(uint64_t a, uint64_t b)
  * the share of its chunks. */
 static uint64_t written_rows(const rt_h5_dataset *d, uint64_t first, uint64_t end)
 {
-    uint64_t rows = d->chunk_dim[0], bands = d->dim[0] / rows + (d->dim[0] % rows != 0), each = d->chunks / bands, n = 0;
+    uint64_t rows = d->chunk_dim[0], bands = d->dim[0] / rows + (d->dim[0] % rows != 0), each = d->chunks / bands,
+             n = 0;
     for (uint64_t c = first / rows * each; c < ((end - 1) / rows + 1) * each; c++) n += d->chunk[c].bytes != 0;
     return times(n, rows) / each;
 }
@@ -49,10 +51,11 @@ static rt_status check_set(const rt_source *s, uint64_t first, uint64_t end)
     if (first >= end || !rt_hollow(bytes, 0)) return RT_OK;
     RT_TRY(stored_of(s, first, end, &stored));
     if (!rt_hollow(bytes, stored)) return RT_OK;
-    return rt_fail(RT_INPUT, "%s: data set '%s': rows %llu to %llu are %llu bytes, of which %llu are stored; the others "
-                   "were never written: copy what there is into a set of its own", s->file->path, s->set->name,
-                   (unsigned long long)first, (unsigned long long)(end - 1), (unsigned long long)bytes,
-                   (unsigned long long)stored);
+    return rt_fail(RT_INPUT,
+                   "%s: data set '%s': rows %llu to %llu are %llu bytes, of which %llu are stored; the others "
+                   "were never written: copy what there is into a set of its own",
+                   s->file->path, s->set->name, (unsigned long long)first, (unsigned long long)(end - 1),
+                   (unsigned long long)bytes, (unsigned long long)stored);
 }
 
 rt_status rt_source_check_stored(const rt_source *s, uint64_t first, uint64_t end)

@@ -79,22 +79,59 @@ int rt_lower_list(rt_lowering *l, const rt_eval_node *n, int i, const char *name
 
 /* ---- layers ---- */
 
-static int is_taken(const rt_lowering *l, const char *name)
+enum { NUMBERS = 8 * RT_MAX_NODES /* of names with the same stem: more are not looked for */ };
+
+/* Names that are taken, of which one is looked for. */
+typedef struct {
+    const char *stem;
+    size_t n;
+    int bare;                          /* the stem without a number behind it is taken */
+    unsigned char *number;             /* (NUMBERS / 8) bits: which are */
+} taken_names;
+
+static void take_name(taken_names *t, const char *name)
 {
-    for (const cJSON *j = l->layers->child; j; j = j->next) if (!strcmp(rt_lower_name(j), name)) return 1;
-    for (int i = 0; i < l->g->inputs; i++) if (l->in[i].name && !strcmp(l->in[i].name, name)) return 1;
-    for (int i = 0; i < l->want->features; i++) if (!strcmp(l->want->feature[i].name, name)) return 1;
-    return !strcmp(name, "input");
+    int k = 0;
+    if (strncmp(name, t->stem, t->n)) return;
+    t->bare |= !name[t->n];
+    name += t->n;
+    if (*name < '1') return;
+    while (*name >= '0' && *name <= '9' && k < NUMBERS) k = 10 * k + *name++ - '0';
+    if (!*name && k < NUMBERS) t->number[k / 8] |= (unsigned char)(1 << k % 8);
 }
 
-/* A name that no layer has, as near to the hint as UTF-8, the length of names and others allow. */
+/* All names are looked at once, however many have the same stem. */
+static void take_names(const rt_lowering *l, taken_names *t, const char *stem)
+{
+    t->stem = stem;
+    t->n = strlen(stem);
+    t->bare = 0;
+    memset(t->number, 0, NUMBERS / 8);
+    for (const cJSON *j = l->layers->child; j; j = j->next) take_name(t, rt_lower_name(j));
+    for (int i = 0; i < l->g->inputs; i++) if (l->in[i].name) take_name(t, l->in[i].name);
+    for (int i = 0; i < l->want->features; i++) take_name(t, l->want->feature[i].name);
+    take_name(t, "input");
+}
+
+/* A name that no layer has, as near to the hint as UTF-8, the length of names and others allow: the hint, or the least
+ * number behind it that is free, or one behind the operator. */
 static void name_layer(const rt_lowering *l, const char *op, const char *hint, char name[RT_NAME_MAX + 1])
 {
-    int n = hint && *hint && rt_is_utf8(hint) ? (int)strlen(hint) : 0;
+    unsigned char number[NUMBERS / 8];
+    taken_names taken = {.number = number};
+    int n = hint && *hint && rt_is_utf8(hint) ? (int)strlen(hint) : 0, k = 1;
+    char stem[RT_NAME_MAX - 12];
     if (n > RT_NAME_MAX - 16) n = 0;
-    snprintf(name, RT_NAME_MAX + 1, "%.*s", n, n ? hint : "");
-    for (int k = 1; !*name || is_taken(l, name); k++)
-        snprintf(name, RT_NAME_MAX + 1, n ? "%.*s_%d" : "%.*s%d", n ? n : 40, n ? hint : op, k);
+    if (n) {
+        take_names(l, &taken, hint);
+        snprintf(name, RT_NAME_MAX + 1, "%s", hint);
+        if (!taken.bare) return;
+        snprintf(stem, sizeof stem, "%.*s_", n, hint);
+    } else snprintf(stem, sizeof stem, "%.40s", op);
+    take_names(l, &taken, stem);
+    while (k < NUMBERS && number[k / 8] >> k % 8 & 1) k++;
+    if (k == NUMBERS) k += l->total;   /* of a node of so many layers that it is refused when it is done */
+    snprintf(name, RT_NAME_MAX + 1, "%s%d", stem, k);
 }
 
 cJSON *rt_lower_layer(rt_lowering *l, const char *op, const char *hint, const char *const *from, int inputs)
