@@ -110,8 +110,11 @@ int flipped(course *c, const item *x, char *why, size_t room)
     int same = folders_same_bytes(stays, victim);
     if (same && flip(victim, bit)) return -1;
     if (!same && o.code == 0) in_a_gap(victim, bit);
+    /* A step's key is over its inputs' bytes, those that mean nothing too, which are zeros. */
+    folders_leave_out(same && byte_at(victim, bit / 8) == 0 ? "\"hash\":" : NULL);
     int good = o.code == 0 && folders_equal(it.good, it.work, why, room) &&
                (left || shows_damage(it.out) || folders_same_text(it.good_out, it.out, why, room));
+    folders_leave_out(NULL);
     if (o.hung || o.signal || o.orphans) snprintf(why, room, o.hung ? "hung" : o.signal ? "a signal" : "orphans");
     else if (good || (o.code == 0 && c->scene->reads && shows_damage(it.out))) return 1;
     else if (o.code == 0 && strstr(why, "/evaluation.json: ") && strstr(victim, "/result.json")) {

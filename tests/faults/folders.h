@@ -13,5 +13,6 @@ int folders_remove(const char *path);                /* with all that is in it; 
 /* Whether both hold the same files with the same bytes, but for lines that tell times, checkpoints and *.retort-id. If
  * not, what differs is in why. */
 int folders_equal(const char *a, const char *b, char *why, size_t room);
+void folders_leave_out(const char *lines);           /* lines with this text, too; NULL: no others */
 int folders_same_text(const char *a, const char *b, char *why, size_t room);     /* the same of two files */
 #endif
