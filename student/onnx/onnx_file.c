@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "data/files.h"
+#include "engine/clock.h"
 #include "onnx.pb-c.h"
 #include "student/onnx/onnx_parts.h"
 
@@ -156,6 +157,8 @@ static rt_status parse(rt_onnx_file **out, const void *bytes, size_t n, const rt
         data->hash = rt_hasher_new();
         rt_hasher_add(data->hash, bytes, n);
         data->grows = !(spec && spec->budget);
+        data->seconds = spec && spec->seconds > 0 ? spec->seconds : 4 + (double)n / (1 << 20);
+        data->end = rt_thread_seconds() + data->seconds;
         st = fill(f, bytes, n, data, budget);
         f->digest = rt_hasher_end(data->hash);
         f->bytes = n + data->bytes;

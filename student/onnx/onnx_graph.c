@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/clock.h"
 #include "onnx.pb-c.h"
 #include "student/onnx/onnx_parts.h"
 
@@ -13,6 +14,7 @@ typedef struct {
     rt_region *region;
     rt_onnx_data *data;
     const Onnx__ModelProto *model;
+    rt_onnx_names functions;                               /* by domain and name; RT_ONNX_ABSENT: there twice */
     int nodes, depth;                                      /* of all graphs; of bodies and calls in each other */
 } reader;
 
@@ -244,23 +246,68 @@ static int version_of(const scope *s, const char *domain)
     return v ? v : version_in(m->opset_import, m->n_opset_import, domain);
 }
 
+/* What a function is found by. */
+static const char *function_key(reader *r, const char *domain, const char *name)
+{
+    if (!domain || !strcmp(domain, "ai.onnx")) domain = "";
+    size_t n = strlen(domain) + strlen(name) + 2;
+    char *key = rt_region_take(r->region, n);
+    if (key) snprintf(key, n, "%s\n%s", domain, name);
+    return key;
+}
+
+/* As many operator sets as a file may name, and defaults of a function's attributes. */
+enum { MAX_SETS = 64, MAX_DEFAULTS = 64 };
+
+static rt_status list_functions(reader *r)
+{
+    r->functions.region = r->region;
+    if (r->model->n_opset_import > MAX_SETS)
+        return rt_fail(RT_INPUT, "names %zu operator sets, at most %d are looked at", r->model->n_opset_import,
+                       MAX_SETS);
+    for (size_t i = 0; i < r->model->n_functions; i++) {
+        const Onnx__FunctionProto *q = r->model->functions[i];
+        if (!q->name) continue;
+        if (q->n_opset_import > MAX_SETS || q->base.n_unknown_fields > MAX_DEFAULTS)
+            return rt_fail(RT_INPUT, "function '%s': names %zu operator sets and %u defaults, at most %d are looked at",
+                           q->name, q->n_opset_import, q->base.n_unknown_fields, MAX_SETS);
+        const char *key = function_key(r, q->domain, q->name);
+        if (!key) return RT_INPUT;
+        int twice = rt_onnx_names_find(&r->functions, key) != RT_ONNX_NO_NAME;
+        RT_TRY(rt_onnx_names_put(&r->functions, key, twice ? RT_ONNX_ABSENT : (int)i));
+    }
+    return RT_OK;
+}
+
 static rt_status function_of(reader *r, const Onnx__NodeProto *p, const Onnx__FunctionProto **f)
 {
     *f = NULL;
-    for (size_t i = 0; i < r->model->n_functions; i++) {
-        const Onnx__FunctionProto *q = r->model->functions[i];
-        if (!q->name || strcmp(q->name, p->op_type) || !same_domain(q->domain, p->domain)) continue;
-        if (*f) return rt_fail(RT_INPUT, "function '%s' is there twice; overloads are not supported", q->name);
-        *f = q;
-    }
+    if (!r->functions.used) return RT_OK;
+    const char *key = function_key(r, p->domain, p->op_type);
+    if (!key) return RT_INPUT;
+    int i = rt_onnx_names_find(&r->functions, key);
+    if (i == RT_ONNX_ABSENT)
+        return rt_fail(RT_INPUT, "function '%s' is there twice; overloads are not supported", p->op_type);
+    if (i != RT_ONNX_NO_NAME) *f = r->model->functions[i];
     return RT_OK;
+}
+
+/* Nodes, and calls of functions, which may make none. */
+static rt_status count_node(reader *r)
+{
+    if (r->nodes++ >= MAX_NODES) return rt_fail(RT_INPUT, "has more than %d nodes", MAX_NODES);
+    if (r->nodes % 256 || rt_thread_seconds() < r->data->end) return RT_OK;
+    return rt_fail(RT_INPUT,
+                   "takes more than the %.3g seconds that are allowed to read; \"seconds\" of the binding, or of "
+                   "the configuration of retort import, allows more",
+                   r->data->seconds);
 }
 
 static rt_status add_node(builder *b, const rt_eval_node *n)
 {
     rt_eval_node *list = more(b->r->region, b->g->node, &b->node_room, b->g->nodes, sizeof *list);
     if (!list) return RT_INPUT;
-    if (b->r->nodes++ >= MAX_NODES) return rt_fail(RT_INPUT, "has more than %d nodes", MAX_NODES);
+    RT_TRY(count_node(b->r));
     b->g->node = list;
     list[b->g->nodes++] = *n;
     return RT_OK;
@@ -316,6 +363,7 @@ static rt_status put_function(builder *b, const rt_eval_node *n, const Onnx__Fun
             return rt_fail(RT_INPUT, "function '%s' gives an input that is left out", f->name);
         else RT_TRY(rt_onnx_names_put(&inside.names, f->output[i], n->out[i]));
     }
+    RT_TRY(count_node(b->r));
     if (++b->r->depth > DEPTH) return rt_fail(RT_INPUT, "functions call each other more than %d deep", DEPTH);
     RT_TRY(define_outputs(&inside, f->node, f->n_node));
     RT_TRY(read_nodes(&inside, f->node, f->n_node));
@@ -448,5 +496,6 @@ rt_status rt_onnx_graph(rt_eval_graph **out, const Onnx__ModelProto *m, rt_onnx_
 {
     reader r = {.region = data->region, .data = data, .model = m};
     if (!m->graph) return rt_fail(RT_INPUT, "has no graph");
+    RT_TRY(list_functions(&r));
     return read_graph(out, &r, m->graph, NULL);
 }

@@ -49,12 +49,14 @@ static const char *list_outputs(const rt_onnx_importer *m, char text[600])
     return text;
 }
 
+enum { MOST_OUTPUTS = 1024 };          /* among which one is looked for */
+
 /* The only output of a row of numbers, or the only one. */
 static rt_status choose_output(const rt_onnx_importer *m, rt_onnx_head *h)
 {
     char list[600];
-    int likely = -1, several = 0;
-    for (int i = 0; i < m->g->outputs; i++) {
+    int likely = -1, several = m->g->outputs > MOST_OUTPUTS;
+    for (int i = 0; i < m->g->outputs && !several; i++) {
         const rt_onnx_value *v = &m->file->output[i];
         const rt_eval_node *zip = giver_of(m->g, m->g->output[i]);
         int zipped = zip && !strcmp(zip->op, "ZipMap"),
@@ -453,11 +455,20 @@ static rt_status own_names(const rt_onnx_importer *m, rt_model *model, int h)
     return st;
 }
 
-/* Those of a classifier's labels. */
+/* The node before `end` that gives the value; NULL: none. */
+static const rt_eval_node *giver_before(const rt_eval_graph *g, int value, const rt_eval_node *end)
+{
+    for (const rt_eval_node *n = end; n-- > g->node;)
+        for (int k = 0; k < n->outputs; k++) if (n->out[k] == value) return n;
+    return NULL;
+}
+
+/* Those of a classifier's labels. Nodes stand behind those whose outputs they read. */
 static rt_status labels_of(rt_model *model, int h, const rt_onnx_row *row, int value)
 {
-    const rt_eval_node *n = giver_of(row->graph, value);
-    for (; n && n->inputs; n = giver_of(row->graph, n->in[0]))
+    const rt_eval_graph *g = row->graph;
+    const rt_eval_node *n = giver_before(g, value, g->node + g->nodes);
+    for (; n && n->inputs; n = giver_before(g, n->in[0], n))
         for (int a = 0; a < n->attrs; a++) {
             const rt_eval_attr *q = &n->attr[a];
             if (strncmp(q->name, "classlabels_", 12) || q->n != model->head[h].size) continue;

@@ -399,9 +399,13 @@ static rt_status check_set(const rt_onnx_importer *m, int i, const cJSON *told)
                    name, m->x ? ", " : "", m->x ? m->x->set : "", set);
 }
 
+enum { MOST_INPUTS = 1024 };           /* more than any network has */
+
 rt_status rt_onnx_bind_inputs(rt_onnx_importer *m, cJSON *told)
 {
     int data = 0, only = -1, several = -1;
+    if (m->g->inputs > MOST_INPUTS)
+        return rt_fail(RT_INPUT, "has %d inputs, at most %d are looked at", m->g->inputs, MOST_INPUTS);
     for (cJSON *j = told ? told->child : NULL; j; j = j->next) {
         int i = input_named(m, j->string, strlen(j->string));
         if (i < 0) return rt_fail(RT_USAGE, "inputs: the model has no input named '%.60s'", j->string);
@@ -409,6 +413,14 @@ rt_status rt_onnx_bind_inputs(rt_onnx_importer *m, cJSON *told)
     }
     for (int i = 0; i < m->g->inputs; i++) {
         if (!told || !cJSON_GetObjectItemCaseSensitive(told, m->file->input[i].name)) guess_role(m, i);
+        several += m->bound[i].role == RT_ONNX_DATA;
+    }
+    if (several >= RT_MAX_INPUTS)
+        return rt_fail(RT_USAGE,
+                       "takes data by %d inputs, and a model has at most %d; constants are told by numbers, as "
+                       "\"inputs\": {\"%.60s\": 0}",
+                       several + 1, RT_MAX_INPUTS, m->file->input[0].name);
+    for (int i = 0; i < m->g->inputs; i++) {
         if (m->bound[i].role != RT_ONNX_DATA || !is_id_type(m->file->input[i].type)) continue;
         const cJSON *own = cJSON_GetObjectItemCaseSensitive(rt_onnx_own(m->own_inputs, m->file->input[i].name), "ids");
         m->bound[i].ids = ids_to_try(m->g, m->g->input[i]);
@@ -416,7 +428,6 @@ rt_status rt_onnx_bind_inputs(rt_onnx_importer *m, cJSON *told)
             m->bound[i].ids = own->valueint;
         m->in[i].ids = 1;
     }
-    for (int i = 0; i < m->g->inputs; i++) several += m->bound[i].role == RT_ONNX_DATA;
     for (int i = 0; i < m->g->inputs && !several; i++)
         if (m->bound[i].role == RT_ONNX_DATA) RT_TRY(check_set(m, i, told));
     for (int round = 0; round < 2; round++)                /* masks after what they mark */

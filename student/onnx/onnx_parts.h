@@ -23,6 +23,8 @@ rt_status rt_onnx_wire(const unsigned char *bytes, size_t n, rt_wire_kind);
 /* Where external data is found. */
 typedef struct {
     rt_region *region;
+    double seconds, end;               /* of computing that reading may take; when it is over, as the thread's clock has
+                                          it */
     int folder;                        /* descriptor, or -1: there is none */
     int links;                         /* links may be followed */
     int grows;                         /* the region's budget, with what is read */

@@ -197,3 +197,21 @@ def outside(name, location, dims=(6, 3), **more):
 outside("ext_ok", "data/w.bin"); outside("ext_beyond", "data/w.bin", offset=1 << 40, length=72); outside("ext_wrap", "data/w.bin", offset=(1 << 64) - 8, length=72); outside("ext_neg", "data/w.bin", offset=-8, length=-1)
 outside("ext_long", "data/w.bin", length=1 << 50); outside("ext_huge", "data/w.bin", dims=(1 << 31, 1 << 31)); outside("ext_up", "../../../../etc/hostname"); outside("ext_root", "/etc/hostname"); outside("ext_zero", "/dev/zero", length=72)
 outside("ext_link", "data/link.bin"); outside("ext_inside", "data/inside.bin"); outside("ext_circle", "data/circle.bin"); outside("ext_fifo", "data/fifo"); outside("ext_folder", "data"); outside("ext_word", "data/w.bin", offset="12x"); outside("ext_empty", ""); outside("ext_swap", "data/swap.bin")
+# many of a kind, each looked up among the others
+N=30000
+chain=[node('Identity',['x' if not i else f'v{i}'],[f'v{i+1}']) for i in range(N)]+[mm(f'v{N}')]
+many=[h.make_function('d',f'F{i}',['a'],['b'],[node('Identity',['a'],['b'])],[h.make_opsetid('',17)]) for i in range(N)]
+save('many_functions',chain,[X],[Y],[W],fn=many,doms=[h.make_opsetid('d',1)])
+save('many_reversed',chain[::-1],[X],[Y],[W])
+save('many_sets',chain,[X],[Y],[W],doms=[h.make_opsetid(f'd{i}',1) for i in range(300000)])
+save('many_inputs',[mm('x')],[X]+[vi(f'i{k}','n',6) for k in range(50000)],[Y],[W])
+save('many_outputs',[mm('x',f'y{k}') for k in range(N)],[X],[vi(f'y{k}','n',3) for k in range(N)],[W])
+save('many_weights',[mm('x')],[X],[Y],[W]+[c(f'w{k}',np.ones(1,'f4')) for k in range(100000)])
+save('many_of_a_name',[node('Tanh',['x' if not i else f'v{i}'],[f'v{i+1}'],name='n') for i in range(4000)]+[mm('v4000')],[X],[Y],[W])
+save('many_attributes',[node('Tanh',['x'],['t'],**{f'z{k}':1 for k in range(200000)}),mm('t')],[X],[Y],[W])
+f=onnx.FunctionProto(name='G',domain='d'); f.input.append('a'); f.output.append('b'); f.opset_import.append(h.make_opsetid('',17))
+f.node.append(node('Identity',['a'],['b']))
+for k in range(N):
+    a=f.attribute_proto.add(name=f'k{k}',type=2,i=1)
+    f.node[0].attribute.add(name=f'z{k}',type=2).ref_attr_name=f'k{N-1-k}'
+save('many_defaults',[node('G',['x'],['t'],domain='d'),mm('t')],[X],[Y],[W],fn=[f],doms=[h.make_opsetid('d',1)])

@@ -472,12 +472,12 @@ static void one_number(void **state)
 
 /* ---- names ---- */
 
-/* y = tanh of tanh of ... of x, whose nodes have all one name, or none (NULL). */
-static void write_chain(const char *path, int nodes, const char *name)
+/* y = tanh of tanh of ... of x, whose nodes have all one name, or none (NULL); the file names so many operator sets. */
+static void write_chain(const char *path, int nodes, const char *name, int all_sets)
 {
     Onnx__ModelProto model = ONNX__MODEL_PROTO__INIT;
     Onnx__GraphProto graph = ONNX__GRAPH_PROTO__INIT;
-    Onnx__OperatorSetIdProto set = ONNX__OPERATOR_SET_ID_PROTO__INIT, *sets = &set;
+    Onnx__OperatorSetIdProto set = ONNX__OPERATOR_SET_ID_PROTO__INIT, *sets[100];
     Onnx__TensorShapeProto__Dimension dim[2] = {ONNX__TENSOR_SHAPE_PROTO__DIMENSION__INIT,
                                                 ONNX__TENSOR_SHAPE_PROTO__DIMENSION__INIT},
                                       *dims[] = {&dim[0], &dim[1]};
@@ -510,7 +510,8 @@ static void write_chain(const char *path, int nodes, const char *name)
     graph.n_input = graph.n_output = 1, graph.input = &in, graph.output = &out;
     set.has_version = 1, set.version = 17;
     model.has_ir_version = 1, model.ir_version = 8;
-    model.n_opset_import = 1, model.opset_import = &sets, model.graph = &graph;
+    for (int i = 0; i < all_sets; i++) sets[i] = &set;
+    model.n_opset_import = (size_t)all_sets, model.opset_import = sets, model.graph = &graph;
     uint8_t *bytes = malloc(onnx__model_proto__get_packed_size(&model));
     size_t n = onnx__model_proto__pack(&model, bytes);
     FILE *f = fopen(path, "wb");
@@ -532,7 +533,7 @@ static void one_name(void **state)
     for (int i = 0; i < 3; i++) {
         rt_model *m;
         double start = rt_thread_seconds();
-        write_chain(path, NODES, names[i]);
+        write_chain(path, NODES, names[i], 1 + i);
         check_ok(import_file(&m, path, NULL, NULL, NULL));
         assert_true(rt_thread_seconds() - start < 4);              /* 0.4; with a look at all names for each try 180 */
         for (int k = 0; k < 3; k++) {
@@ -543,6 +544,15 @@ static void one_name(void **state)
         }
         rt_model_free(m);
     }
+    /* Each node looks among them for its own. */
+    rt_model *m;
+    write_chain(path, 3, NULL, 65);
+    check_fails(import_file(&m, path, NULL, NULL, NULL), RT_INPUT, "names 65 operator sets, at most 64 are looked at");
+    /* Reading has a clock, too. */
+    rt_onnx_file *f;
+    write_chain(path, NODES, NULL, 1);
+    check_fails(rt_onnx_read(&f, path, &(rt_onnx_spec_read){.seconds = 1e-9}), RT_INPUT,
+                "takes more than the 1e-09 seconds that are allowed to read");
 }
 
 int main(void)
