@@ -308,12 +308,10 @@ static rt_status move(rt_integer *g, const rt_eval_node *n)
     rt_integer_value *v = &g->v[n->out[0]];
     const rt_integer_value *x = rt_integer_in(g, n, 0);
     const rt_array *from = g->row->value[n->in[0]], *to = g->row->value[n->out[0]];
-    const int64_t *perm;
     int hwc[3], place[RT_ARRAY_RANK], same = !strcmp(n->op, "Identity") || !strcmp(n->op, "Dropout");
     *v = *x;
     if (!strcmp(n->op, "Transpose")) {
-        int count = rt_lower_ints(n, "perm", &perm);
-        for (int i = 0; i < to->rank; i++) place[count == to->rank ? perm[i] : to->rank - 1 - i] = i;
+        rt_lower_places(n, to->rank, place);
         for (int i = 0; i < to->rank; i++) v->order[i] = place[x->order[i]];
         if (x->chw[0]) return rt_integer_no(g, "turns a row of an image");
     } else if (!same) {

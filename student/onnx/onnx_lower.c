@@ -62,6 +62,13 @@ int rt_lower_ints(const rt_eval_node *n, const char *name, const int64_t **list)
     return a ? a->n : -1;
 }
 
+void rt_lower_places(const rt_eval_node *n, int rank, int to[RT_ARRAY_RANK])
+{
+    const int64_t *perm;
+    int given = rt_lower_ints(n, "perm", &perm) == rank;   /* an empty list is none */
+    for (int i = 0; i < rank; i++) to[given ? perm[i] + (perm[i] < 0 ? rank : 0) : rank - 1 - i] = i;
+}
+
 int rt_lower_list(rt_lowering *l, const rt_eval_node *n, int i, const char *name, const int64_t **list)
 {
     int count = name ? rt_lower_ints(n, name, list) : -1;

@@ -88,6 +88,8 @@ int64_t rt_lower_int(const rt_eval_node *, const char *name, int64_t none);
 double rt_lower_float(const rt_eval_node *, const char *name, double none);
 const char *rt_lower_string(const rt_eval_node *, const char *name, const char *none);
 int rt_lower_ints(const rt_eval_node *, const char *name, const int64_t **list);      /* -1: not given */
+/* Of a Transpose: where each axis of its input goes. */
+void rt_lower_places(const rt_eval_node *, int rank, int to[RT_ARRAY_RANK]);
 /* A list that later opsets have as input i, earlier ones as an attribute; -1: neither. A list that depends on data is
  * no list: l->bad is set. */
 int rt_lower_list(rt_lowering *, const rt_eval_node *, int i, const char *name, const int64_t **list);

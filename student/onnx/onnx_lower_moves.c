@@ -82,8 +82,7 @@ static rt_status reshape(rt_lowering *l, const rt_eval_node *n)
 static rt_status transpose(rt_lowering *l, const rt_eval_node *n)
 {
     rt_lowered_value x = *rt_lower_in(l, n, 0);
-    const int64_t *perm;
-    int given = rt_lower_ints(n, "perm", &perm), to[RT_ARRAY_RANK];
+    int to[RT_ARRAY_RANK];
     if (x.base_rank != x.rank || memcmp(x.base, x.dim, sizeof x.dim)) {     /* reshaped before: its own order first */
         rt_shape shape;
         if (!rt_lower_memory(l, &x, NULL, &shape)) return RT_OK;
@@ -94,7 +93,7 @@ static rt_status transpose(rt_lowering *l, const rt_eval_node *n)
         memcpy(x.base, x.dim, sizeof x.base);
         for (int i = 0; i < x.rank; i++) x.order[i] = i;
     }
-    for (int i = 0; i < x.rank; i++) to[given < 0 ? x.rank - 1 - i : (int)perm[i]] = i;    /* where an axis goes */
+    rt_lower_places(n, x.rank, to);
     rt_lower_alias(l, n, 0, &x);
     rt_lowered_value *y = &l->v[n->out[0]];
     memcpy(y->base, y->dim, sizeof y->base);

@@ -520,6 +520,82 @@ static void write_chain(const char *path, int nodes, const char *name, int all_s
     free(bytes), free(node), free(list), free(value), free(text);
 }
 
+/* y = x (1, 2, 3), or (2) where rank is 1, with its axes in the order of perm. */
+static void write_turn(const char *path, const int64_t *perm, size_t n, int rank)
+{
+    static const int size[] = {1, 2, 3};
+    Onnx__ModelProto model = ONNX__MODEL_PROTO__INIT;
+    Onnx__GraphProto graph = ONNX__GRAPH_PROTO__INIT;
+    Onnx__OperatorSetIdProto set = ONNX__OPERATOR_SET_ID_PROTO__INIT, *sets = &set;
+    Onnx__TensorShapeProto__Dimension dim[3], *dims[3];
+    Onnx__TensorShapeProto shape = ONNX__TENSOR_SHAPE_PROTO__INIT;
+    Onnx__TypeProto__Tensor tensor = ONNX__TYPE_PROTO__TENSOR__INIT;
+    Onnx__TypeProto type = ONNX__TYPE_PROTO__INIT;
+    Onnx__ValueInfoProto x = ONNX__VALUE_INFO_PROTO__INIT, y = x, *in = &x, *out = &y;
+    Onnx__AttributeProto axes = ONNX__ATTRIBUTE_PROTO__INIT, *attribute = &axes;
+    Onnx__NodeProto turn = ONNX__NODE_PROTO__INIT, flat = turn, *node[] = {&turn, &flat};
+    char *text[] = {"x", "t", "y"};
+    for (int i = 0; i < rank; i++) {
+        dims[i] = &dim[i];
+        onnx__tensor_shape_proto__dimension__init(&dim[i]);
+        dim[i].value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
+        dim[i].dim_value = size[rank > 1 ? i : 1];
+    }
+    shape.n_dim = (size_t)rank, shape.dim = dims;
+    tensor.has_elem_type = 1, tensor.elem_type = 1, tensor.shape = &shape;
+    type.value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE, type.tensor_type = &tensor;
+    x.name = text[0], y.name = text[2], x.type = y.type = &type;
+    axes.name = "perm", axes.has_type = 1, axes.type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS;
+    axes.n_ints = n, axes.ints = (int64_t *)(uintptr_t)perm;
+    turn.op_type = "Transpose", turn.n_attribute = 1, turn.attribute = &attribute;
+    flat.op_type = rank > 1 ? "Flatten" : "Identity";
+    for (int i = 0; i < 2; i++) {
+        node[i]->n_input = node[i]->n_output = 1;
+        node[i]->input = &text[i];
+        node[i]->output = &text[i + 1];
+    }
+    graph.name = "turn", graph.n_node = 2, graph.node = node;
+    graph.n_input = graph.n_output = 1, graph.input = &in, graph.output = &out;
+    set.has_version = 1, set.version = 17;
+    model.has_ir_version = 1, model.ir_version = 8;
+    model.n_opset_import = 1, model.opset_import = &sets, model.graph = &graph;
+    uint8_t bytes[2000];
+    assert_true(onnx__model_proto__get_packed_size(&model) <= sizeof bytes);
+    size_t packed = onnx__model_proto__pack(&model, bytes);
+    FILE *f = fopen(path, "wb");
+    assert_int_equal(fwrite(bytes, 1, packed, f), packed);
+    fclose(f);
+}
+
+/* Axes that are counted from the end, and a list of none. */
+static void axes_of_a_turn(void **state)
+{
+    (void)state;
+    static const int64_t order[][3] = {{0, 2, 1}, {0, -1, -2}, {-3, -1, 1}};
+    static const float x[2][6] = {{1, 2, 3, 4, 5, 6}, {7, 8, 9, 10, 11, 12}};
+    static const int from[6] = {0, 3, 1, 4, 2, 5};
+    char path[128];
+    rt_model *m;
+    snprintf(path, sizeof path, "%s/turn.onnx", test_folder);
+    for (int i = 0; i < 3; i++) {
+        rt_predictor *p;
+        float y[2][6];
+        rt_device *device = rt_device_cpu(1);
+        write_turn(path, order[i], 3, 3);
+        check_ok(import_file(&m, path, "{\"task\": \"real\"}", NULL, NULL));
+        check_ok(rt_predictor_new(&p, &m, 1, device, 0, NULL, 0));
+        const rt_feed feed = {.raw = x, .rows = 2};
+        check_ok(rt_predict(p, &feed, y[0]));
+        for (int r = 0; r < 2; r++) for (int k = 0; k < 6; k++) assert_true(y[r][k] == x[r][from[k]]);
+        rt_predictor_free(p);
+        rt_model_free(m);
+        rt_device_close(device);
+    }
+    write_turn(path, NULL, 0, 1);
+    check_ok(import_file(&m, path, NULL, NULL, NULL));
+    rt_model_free(m);
+}
+
 /* Nodes of one name, as exporters of loops write them, become layers of names of their own, and not in hours. */
 static void one_name(void **state)
 {
@@ -563,6 +639,6 @@ int main(void)
                                        cmocka_unit_test(refusals),         cmocka_unit_test(external_data),
                                        cmocka_unit_test(damage),           cmocka_unit_test(bindings),
                                        cmocka_unit_test(normalised),       cmocka_unit_test(one_number),
-                                       cmocka_unit_test(one_name)};
+                                       cmocka_unit_test(one_name),         cmocka_unit_test(axes_of_a_turn)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }
