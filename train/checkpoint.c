@@ -11,7 +11,7 @@
 #include "data/h5.h"
 #include "engine/digest.h"
 
-enum { KEEP = 2, MAX_BUFFERS = 16 };
+enum { MAX_BUFFERS = 16 };
 
 static rt_status list_read(const char *folder, cJSON **list)
 {
@@ -56,7 +56,8 @@ static void sweep(const char *folder, const cJSON *list)
     if (d) closedir(d);
 }
 
-rt_status rt_checkpoint_save(const char *folder, uint64_t batches, const cJSON *state, const rt_buffer *b, int buffers)
+rt_status rt_checkpoint_save(const char *folder, uint64_t batches, const cJSON *state, const rt_buffer *b, int buffers,
+                             int keep)
 {
     char path[1200], file[64];
     rt_h5_item it[MAX_BUFFERS + 1];
@@ -87,7 +88,7 @@ rt_status rt_checkpoint_save(const char *folder, uint64_t batches, const cJSON *
     cJSON_AddStringToObject(c, "xxh128", digest.hex);
     cJSON_AddItemToArray(all, c);
     const cJSON *older = old ? cJSON_GetObjectItemCaseSensitive(old, "checkpoints") : NULL;
-    for (const cJSON *o = older ? older->child : NULL; o && cJSON_GetArraySize(all) < KEEP; o = o->next) {
+    for (const cJSON *o = older ? older->child : NULL; o && cJSON_GetArraySize(all) < keep; o = o->next) {
         const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "file"));
         if (name && strcmp(name, file)) cJSON_AddItemToArray(all, cJSON_Duplicate(o, 1));
     }

@@ -4,8 +4,8 @@
  * run along, no dropout), where the paper takes the training pass's answers.
  *
  * The first student leads: it draws the batches and says when an epoch ends. The second has settings, a session, a
- * history and a folder (OUT/peer) of its own. Checkpoints are written together, the second's first, so that the first's
- * last one always has its counterpart among the two that the second keeps. */
+ * history and a folder (OUT/peer) of its own. Checkpoints are written together, the second's first; it keeps three of
+ * them, so that both that the first keeps have their counterpart, also where one newer is not the first's yet. */
 #include "train/trainer_parts.h"
 
 #include <stdio.h>

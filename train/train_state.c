@@ -47,7 +47,7 @@ rt_status rt_train_save(rt_trainer *t)
     cJSON_AddStringToObject(j, "epoch_loss", exact(t->epoch_loss, text));
     cJSON_AddNumberToObject(j, "seconds", t->seconds);
     cJSON_AddItemReferenceToObject(j, "history", t->history);
-    rt_status st = rt_checkpoint_save(t->folder, t->done, j, b, n);
+    rt_status st = rt_checkpoint_save(t->folder, t->done, j, b, n, t->first ? 3 : 2);
     cJSON_Delete(j);
     if (!st) t->saved = t->done;
     return st;

@@ -150,11 +150,11 @@ static void checkpoints(void **state)
     cJSON *state_of = cJSON_CreateObject(), *loaded;
     char folder[160];
     snprintf(folder, sizeof folder, "%s/checkpoints", test_folder);
-    check_ok(rt_checkpoint_save(folder, 1, state_of, small, 1));
+    check_ok(rt_checkpoint_save(folder, 1, state_of, small, 1, 2));
     check_fails(rt_checkpoint_load(folder, 0, &loaded, right, 1), RT_INPUT, "'params' is not what this run keeps");
     assert_null(loaded);
     small[0].count = 4;
-    check_ok(rt_checkpoint_save(folder, 2, state_of, small, 1));
+    check_ok(rt_checkpoint_save(folder, 2, state_of, small, 1, 2));
     check_ok(rt_checkpoint_load(folder, 0, &loaded, right, 1));
     assert_true(to[3] == 4);
     cJSON_Delete(loaded);
@@ -162,7 +162,7 @@ static void checkpoints(void **state)
     /* The last two are kept, each with its own numbers: the newest is taken, or the one that is asked for. */
     for (int i = 3; i <= 5; i++) {
         kept[0] = (float)i;
-        check_ok(rt_checkpoint_save(folder, (uint64_t)i, state_of, small, 1));
+        check_ok(rt_checkpoint_save(folder, (uint64_t)i, state_of, small, 1, 2));
     }
     static const int asked[][2] = {{0, 5}, {4, 4}, {5, 5}};
     for (int i = 0; i < 3; i++) {

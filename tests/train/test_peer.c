@@ -100,6 +100,46 @@ static void goes_on_after_any_batch(void **s)
 }
 
 /* The second student finished and the first did not, or the second's checkpoint is one ahead. */
+static void one_piece(const char *config, int first)
+{
+    cJSON *r;
+    stop_at_batches = 1;
+    assert_int_equal(train_with(config, "torn", first, NULL, &r), RT_INTERRUPTED);
+    stop_at_batches = 0;
+    rt_ask_to_stop(0);
+}
+
+/* A kill between the two checkpoints of a step, and damage to the last one of the first student: its one before has its
+ * counterpart still. */
+static void goes_on_from_the_one_before(void **s)
+{
+    (void)s;
+    char command[900], name[64], config[900];
+    snprintf(config, sizeof config, "%s", pair(""));
+    cJSON *whole = train(config, "untorn"), *again;
+    for (int turn = 0; turn < 5; turn++) one_piece(config, turn == 0);
+    snprintf(command, sizeof command, "cp -r '%s' '%s.old'", in_folder("torn/checkpoints"),
+             in_folder("torn/checkpoints"));
+    assert_int_equal(system(command), 0);
+    one_piece(config, 0);                            /* the second student's is one ahead of what was kept */
+    snprintf(command, sizeof command, "rm -r '%s' && mv '%s.old' '%s'", in_folder("torn/checkpoints"),
+             in_folder("torn/checkpoints"), in_folder("torn/checkpoints"));
+    assert_int_equal(system(command), 0);
+    for (int n = 99, found = 0; n && !found; n--) {
+        snprintf(name, sizeof name, "torn/checkpoints/checkpoint-%08d.h5", n);
+        FILE *f = fopen(in_folder(name), "r+b");
+        if (!f) continue;
+        found = 1;
+        fseek(f, 700, SEEK_SET);
+        fputc(0x5a, f);
+        fclose(f);
+    }
+    check_ok(train_with(config, "torn", 0, NULL, &again));
+    assert_string_equal(text_of(whole, "digest"), text_of(again, "digest"));
+    cJSON_Delete(whole);
+    cJSON_Delete(again);
+}
+
 static void goes_on_where_only_one_ended(void **s)
 {
     (void)s;
@@ -199,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_pytorch_has_it),           cmocka_unit_test(goes_on_after_any_batch),
+        cmocka_unit_test(goes_on_from_the_one_before),
         cmocka_unit_test(goes_on_where_only_one_ended), cmocka_unit_test(first_weights_have_their_seed),
         cmocka_unit_test(says_what_cannot_be),
     };
