@@ -254,7 +254,7 @@ __global__ void __launch_bounds__(THREADS) k_chain_weights(const RT_CONSTANT arg
     own<1> bias = {};
     float sum[QUAD][QUAD] = {}, of_bias = 0, of_row = 0;
     if constexpr (UPDATE) {
-        before = of.trouble->bad;
+        before = RT_LOAD_WORD(of.trouble->bad);        /* the first block may write this step's number */
         prepare(mine, l, of, k, n, fours);
         if (my_bias) own_of<1>(bias, of, l.dbias + at.n0 + t, l.bias + at.n0 + t);
         of.now = now;

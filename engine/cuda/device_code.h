@@ -47,6 +47,9 @@
 #define RT_DEVICE static inline
 #define RT_CONSTANT                                  /* a kernel's argument that is not written, so is not copied */
 #define RT_HERE , RT_EMULATED_HERE                    /* the place of the call, for messages */
+/* A word that one block writes while others read it, either value of which is right: whole, as a card moves it. */
+#define RT_LOAD_WORD(word) __atomic_load_n(&(word), __ATOMIC_RELAXED)
+#define RT_STORE_WORD(word, value) __atomic_store_n(&(word), (value), __ATOMIC_RELAXED)
 
 #else
 
@@ -62,6 +65,8 @@
 #define RT_DEVICE static __device__ __forceinline__
 #define RT_CONSTANT __grid_constant__
 #define RT_HERE
+#define RT_LOAD_WORD(word) (word)
+#define RT_STORE_WORD(word, value) ((word) = (value))
 
 #endif
 

@@ -572,7 +572,7 @@ template <int THREADS> RT_DEVICE void tell(const rt_loss_sums &e, const rt_cuda_
     to->total = total;
     to->epoch = now->epoch;
     to->step = now->step;
-    if (!e.trouble->bad && !(fabs(total) < INFINITY)) e.trouble->bad = now->number;
+    if (!e.trouble->bad && !(fabs(total) < INFINITY)) RT_STORE_WORD(e.trouble->bad, now->number);
     to->bad = e.trouble->bad != 0;
     to->unused = 0;
 }
