@@ -47,7 +47,9 @@
 #define RT_DEVICE static inline
 #define RT_CONSTANT                                  /* a kernel's argument that is not written, so is not copied */
 #define RT_HERE , RT_EMULATED_HERE                    /* the place of the call, for messages */
-/* A word that one block writes while others read it, either value of which is right: whole, as a card moves it. */
+/* A word that one block writes and others read, without a fence between: whole, as a card moves it. Either value is
+ * right to who reads it, or all have read it before (behind a barrier) when the one that writes is told so by a ticket.
+ */
 #define RT_LOAD_WORD(word) __atomic_load_n(&(word), __ATOMIC_RELAXED)
 #define RT_STORE_WORD(word, value) __atomic_store_n(&(word), (value), __ATOMIC_RELAXED)
 

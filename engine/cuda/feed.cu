@@ -304,7 +304,8 @@ __global__ void __launch_bounds__(THREADS, 2)
     RT_SHARED(uint64_t, about, ABOUT);
     int t = (int)(threadIdx.y * blockDim.x + threadIdx.x);
     unsigned all = gridDim.x * gridDim.y, turn = 0;
-    const char *block = ring.fixed ? ring.blocks + *ring.count % (unsigned)ring.count_of * ring.bytes : now->block;
+    const char *block =
+        ring.fixed ? ring.blocks + RT_LOAD_WORD(*ring.count) % (unsigned)ring.count_of * ring.bytes : now->block;
     const uint64_t *from = ring.fixed ? (const uint64_t *)block : (const uint64_t *)now;
     if (t < ABOUT) about[t] = ((const uint64_t *)desc)[t];
     for (int i = t; i < WORDS; i += THREADS) record[i] = from[i];
@@ -319,7 +320,7 @@ __global__ void __launch_bounds__(THREADS, 2)
     if (blockIdx.x == 0 && blockIdx.y == 0)
         for (int i = t; i < WORDS; i += THREADS)
             ((uint64_t *)ring.fixed)[i] = i ? record[i] : (uint64_t)(uintptr_t)block;
-    if (t == 0 && turn == all - 1) *ring.count += 1;
+    if (t == 0 && turn == all - 1) RT_STORE_WORD(*ring.count, *ring.count + 1);
 }
 }
 
