@@ -47,8 +47,10 @@ static rt_status stored_of(const rt_source *s, uint64_t first, uint64_t end, uin
 
 static rt_status check_set(const rt_source *s, uint64_t first, uint64_t end)
 {
+    if (end > s->rows) end = s->rows;                  /* who asks for whole spans may ask beyond */
+    if (first >= end) return RT_OK;
     uint64_t bytes = (end - first) * s->row_bytes, stored;
-    if (first >= end || !rt_hollow(bytes, 0)) return RT_OK;
+    if (!rt_hollow(bytes, 0)) return RT_OK;
     RT_TRY(stored_of(s, first, end, &stored));
     if (!rt_hollow(bytes, stored)) return RT_OK;
     return rt_fail(RT_INPUT,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/memory.h"
+#include "engine/pool.h"
 
 enum { ROOMS = 2, MESSAGE = 2048 };
 
@@ -107,7 +108,7 @@ static rt_status begin_thread(rt_label_put *p)
 {
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->changed, NULL);
-    int error = pthread_create(&p->thread, NULL, put_beside, p);
+    int error = rt_thread_start(&p->thread, put_beside, p);
     if (!error) {
         p->beside = 1;
         return RT_OK;

@@ -20,7 +20,7 @@ size_t rt_onnx_filled(const rt_eval_graph *);
 typedef enum { RT_WIRE_MODEL, RT_WIRE_TENSOR } rt_wire_kind;
 rt_status rt_onnx_wire(const unsigned char *bytes, size_t n, rt_wire_kind);
 
-/* Where external data is found. */
+/* Where external data is found, and what reading may take. */
 typedef struct {
     rt_region *region;
     double seconds, end;               /* of computing that reading may take; when it is over, as the thread's clock has

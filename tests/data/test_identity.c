@@ -377,6 +377,7 @@ static void never_written(void **state)
     know_hollow(path, 0, 256 * m, "4294967296 bytes, of which 58720256 are stored");
     know_hollow(path, 4 * m, 200 * m, "of which 0 are stored");
     know_hollow(path, 0, 72 * m, NULL);
+    know_hollow(path, 0, 1000 * m, "rows 0 to 268435455 are 4294967296 bytes, of which 58720256 are stored");
     snprintf(path, sizeof path, "%s/hollow0.h5", test_folder);
     write_hollow(path, PACKED, 2 * m, 4);
     know_hollow(all, 0, 2 * m, NULL);
