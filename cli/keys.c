@@ -615,7 +615,7 @@ const cli_key cli_bench_keys[] = {
     {"loss", "ce", "training: ce or kd"},
     {"qat", "off", "training: live or frozen, a step of quantization-aware training (before quant.freeze, after it)"},
     {"weights", "8", "with qat: bits of weights, 4 to 8"},
-    {"profile", "false", "seconds of each call of the plan"},
+    {"profile", "false", "seconds of each call of the plan, on a card microseconds of each launch, of a round more"},
     {"price_per_hour", "0", "of the machine, in any currency; the result tells the cost of a million samples"},
     {"copies", "1", "of the model that such a machine runs at once, each as fast as measured here"},
     {"precision", PRECISION},

@@ -49,7 +49,7 @@ typedef struct {
     const float *(*output)(const rt_session *, int i);
     size_t (*bytes)(const rt_session *);
     void (*describe)(const rt_session *, void (*line)(void *, const char *), void *);
-    void (*profile)(rt_session *, int on);
+    rt_status (*profile)(rt_session *, int on);
     const float *(*asked)(const rt_session *);           /* NULL: it refuses to be asked */
     const float *(*gradient)(const rt_session *, int i);
 } rt_session_kind;

@@ -58,7 +58,7 @@ size_t rt_session_bytes(const rt_session *s) { return s->kind->bytes(s); }
 void rt_session_describe(const rt_session *s, void (*line)(void *, const char *), void *arg)
 { s->kind->describe(s, line, arg); }
 
-void rt_session_profile(rt_session *s, int on) { s->kind->profile(s, on); }
+rt_status rt_session_profile(rt_session *s, int on) { return s->kind->profile(s, on); }
 
 int rt_graph_find_bad(const rt_graph *g, const float *params, const float *grads, char *text, size_t room)
 {

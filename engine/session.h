@@ -128,7 +128,8 @@ const float *rt_session_asked(const rt_session *);
 const float *rt_session_gradient(const rt_session *, int i);
 
 size_t rt_session_bytes(const rt_session *);           /* of the plan's arenas */
-/* Prints phases and calls, with the seconds of each when rt_session_profile switched that on. */
+/* Prints phases and calls; since rt_session_profile(on) with the seconds of each, or on a card with the microseconds of
+ * each launch of a step, whose stamps slow all. */
 void rt_session_describe(const rt_session *, void (*line)(void *, const char *), void *);
-void rt_session_profile(rt_session *, int on);
+rt_status rt_session_profile(rt_session *, int on);
 #endif

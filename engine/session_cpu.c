@@ -214,7 +214,11 @@ static size_t bytes(const rt_session *base) { return rt_plan_bytes(in(base)->pla
 static void describe(const rt_session *base, void (*line)(void *, const char *), void *arg)
 { rt_plan_describe(in(base)->plan, line, arg); }
 
-static void profile(rt_session *base, int on) { rt_plan_profile(in(base)->plan, on); }
+static rt_status profile(rt_session *base, int on)
+{
+    rt_plan_profile(in(base)->plan, on);
+    return RT_OK;
+}
 
 static const rt_session_kind kind = {end, buffer, nothing, nothing, borrow, step, results, updates, set_updates, keep,
                                      find_bad, infer, NULL, output, bytes, describe, profile, asked, gradient};

@@ -183,7 +183,10 @@ static inline const float *late_output(const rt_session *s, int i)
 static inline size_t late_bytes(const rt_session *s) { return rt_session_bytes(late_in(s)->inner); }
 static inline void late_describe(const rt_session *s, void (*line)(void *, const char *), void *arg)
 { rt_session_describe(late_in(s)->inner, line, arg); }
-static inline void late_profile(rt_session *s, int on) { rt_session_profile(late_of(s)->inner, on); }
+static inline rt_status late_profile(rt_session *s, int on)
+{
+    return rt_session_profile(late_of(s)->inner, on);
+}
 
 static const rt_session_kind late_kind = {late_end, late_buffer, late_read, late_write, late_borrow, late_step,
                                           late_results, late_updates, late_set_updates, late_keep, late_find_bad,

@@ -3,6 +3,7 @@
 
 #include "engine/cuda/cuda_plan.h"
 #include "engine/cuda/cuda_product.h"
+#include "engine/cuda/cuda_stamps.h"
 
 enum {
     SMALL = 1 << 16,               /* n k below which a product of ours is as good as the library's: it is one launch */
@@ -47,6 +48,7 @@ rt_status rt_cuda_multiply(rt_cuda_emit *e, const rt_cuda_product *p)
         void *workspace = rt_cuda_workspace(e, &bytes);
         RT_TRY(
             rt_cuda_blas_multiply(rt_cuda_blas_of(e), e->stream, p, e->precision, workspace, bytes, &taken, &finished));
+        if (taken) rt_cuda_stamps_launched("cublasLtMatmul", e->stream);
         if (taken && !finished && (p->bias || p->act != RT_ACT_NONE))
             rt_k_product_end(e->stream, p->c, p->bias, acts[p->act], p->m, p->n, p->ldc, p->count > 1 ? p->count : 1,
                              p->c_next);

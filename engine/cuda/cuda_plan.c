@@ -4,6 +4,7 @@
  * N. In training a value is kept from its node's forward to its backward; a gradient lives from the backward of its
  * last reader to that of its node. */
 #include "engine/cuda/cuda_plan.h"
+#include "engine/cuda/cuda_stamps.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -397,6 +398,7 @@ rt_status rt_cuda_plan_forward(rt_cuda_emit *e)
         const rt_node *n = &e->graph->node[i];
         if (rt_ops[n->op]->view || n->op == RT_OP_INPUT || is_joined_to(e->plan, i)) continue;
         const rt_cuda_chain *c = chain_at(e, i);
+        rt_cuda_stamps_layer(n->name, 0);
         if (!c) RT_TRY(rt_cuda_ops[n->op]->forward(e, n));
         else if (i == c->node[0] && !c->fused) RT_TRY(rt_cuda_chain_forward(e, c));
     }
@@ -412,9 +414,11 @@ rt_status rt_cuda_plan_backward(rt_cuda_emit *e)
             !e->graph->tensor[out].needs_grad || !e->plan->started[memory_of(e->plan, out)])
             continue;
         const rt_cuda_chain *c = chain_at(e, i);
+        rt_cuda_stamps_layer(n->name, 1);
         if (!c) RT_TRY(rt_cuda_ops[n->op]->backward(e, n));
         else if (i == c->node[c->layers - 1] && !c->fused) RT_TRY(rt_cuda_chain_backward(e, c));
     }
+    rt_cuda_stamps_layer("all", 1);
     add_parts(e);
     return RT_OK;
 }

@@ -25,9 +25,13 @@ static rt_status capture(session *s, int rows, int steps, cudaGraph_t *graph)
 {
     /* Whatever becomes of the capture, nothing stays queued behind it that would outlive what it works on. */
     CHECK(s, cudaStreamSynchronize(s->stream), "waiting for steps");
+    int stamps = s->stamps && rows == s->spec.batch;
+    if (stamps) RT_TRY(rt_cuda_stamps_clear(s->stamps, s->stream));
     CHECK(s, cudaStreamBeginCapture(s->stream, cudaStreamCaptureModeThreadLocal), "beginning to capture a step");
     rt_status st = RT_OK;
+    if (stamps) rt_cuda_stamps_begin(s->stamps, s->stream);
     for (int i = 0; i < steps && !st; i++) st = rt_cuda_session_emit(s, rows);
+    rt_cuda_stamps_end();
     cudaError_t ended = cudaStreamEndCapture(s->stream, graph);
     return st ? st : rt_cuda_check(s->card, ended, "capturing a step");
 }

@@ -26,7 +26,8 @@ static rt_status take_ring(rt_cuda_session *s)
     }
     s->block = s->ring = NULL;
     s->block_bytes = rt_cuda_block_bytes(&s->spec, s->spec.graph, s->row_bytes);
-    s->depth = rt_cuda_ring_depth(s->plan, s->block_bytes, &s->group);
+    s->depth = rt_cuda_ring_depth(s->plan, s->block_bytes, &s->together);
+    s->group = s->stamps ? 1 : s->together;
     size_t bytes = (size_t)s->depth * s->block_bytes;
     CHECK(s, cudaMallocHost((void **)&s->block, bytes), "taking pinned memory");
     return rt_cuda_session_take(s, &s->ring, bytes);

@@ -198,6 +198,7 @@ rt_status rt_cuda_session_emit(session *s, int rows)
     CHECK(s, cudaGetLastError(), "launching the rows of a step");
     RT_TRY(rt_cuda_plan_forward(&e));
     if (!s->spec.train) return RT_OK;
+    rt_cuda_stamps_layer("losses", 0);
     RT_TRY(emit_losses(s, &e));
     RT_TRY(rt_cuda_plan_backward(&e));
     if (s->spec.update && !s->plan->update) rt_k_update(s->stream, &s->update);
@@ -389,15 +390,30 @@ static void describe(const rt_session *base, void (*line)(void *, const char *),
     snprintf(text, sizeof text,
              "%zu launches in one graph for %d rows; %.1f MiB of device memory, of which %d blocks of "
              "rows and targets %.1f",
-             s->launches, s->spec.batch, (double)s->bytes / 0x1p20, s->depth,
+             s->launches - (s->stamps ? (size_t)rt_cuda_stamps_count(s->stamps) : 0), s->spec.batch, (double)s->bytes / 0x1p20, s->depth,
              (double)((size_t)s->depth * s->block_bytes) / 0x1p20);
     line(arg, text);
-    if (s->group > 1) snprintf(text, sizeof text, "%d steps are launched together", s->group);
-    if (s->group > 1)     line(arg, text);
+    if (s->together > 1) {
+        snprintf(text, sizeof text, "%d steps are launched together", s->together);
+        line(arg, text);
+    }
     rt_cuda_plan_describe(s->plan, line, arg);
+    if (s->stamps) rt_cuda_stamps_describe(s->stamps, line, arg);
 }
 
-static void profile(rt_session *base, int on) { (void)base, (void)on; }
+/* Steps go one by one then, by graphs with stamps in them. */
+static rt_status profile(rt_session *base, int on)
+{
+    session *s = of(base);
+    if (!on == !s->stamps) return RT_OK;
+    RT_TRY(rt_cuda_flush(s));
+    CHECK(s, cudaStreamSynchronize(s->stream), "waiting for steps");
+    rt_cuda_forget_graphs(s);
+    rt_cuda_stamps_free(s->stamps);
+    s->stamps = NULL;
+    s->group = on ? 1 : s->together;
+    return on ? rt_cuda_stamps_new(&s->stamps, &s->bytes) : RT_OK;
+}
 
 static void end(rt_session *base)
 {
@@ -407,6 +423,7 @@ static void end(rt_session *base)
     if (s->copies) cudaStreamDestroy(s->copies);
     if (s->stream) cudaStreamDestroy(s->stream);        /* nothing is queued behind what is freed now */
     rt_cuda_plan_free(s->plan);
+    rt_cuda_stamps_free(s->stamps);
     free(s->held.seen);
     void *device[] = {s->ring, s->held.rows, s->count, s->ticket, s->now, s->rows, s->trouble, s->loss_rows, s->planes,
                       s->update_block, s->update.work, s->update.ticket};

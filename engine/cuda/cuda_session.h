@@ -4,6 +4,7 @@
 
 #include "engine/cuda/cuda_block.h"
 #include "engine/cuda/cuda_plan.h"
+#include "engine/cuda/cuda_stamps.h"
 #include "engine/cuda/cuda_update.h"
 
 enum {
@@ -33,7 +34,7 @@ typedef struct {
     rt_row_desc seen[RT_MAX_INPUTS];   /* what they were made of; mul, add and pick are copies */
     void *row_lists[RT_MAX_INPUTS];    /* device: mul, add, pick of an input */
     uint64_t number;                   /* of steps that were queued */
-    int depth, group;                  /* blocks of the ring; steps that are launched together */
+    int depth, group, together;        /* blocks of the ring; steps that are launched together: now, and unless timed */
     int waiting, waiting_rows, polled; /* the last so many steps are packed and not launched; their rows; somebody has
                                           asked for their results since */
     size_t waiting_bytes;              /* of their blocks, at most */
@@ -63,6 +64,7 @@ typedef struct {
     rt_asked_rows asked[RT_AHEAD];     /* what each part was asked */
     rt_captured graph[RT_GRAPHS];
     size_t bytes;                      /* of device memory */
+    rt_cuda_stamps *stamps;            /* NULL: launches are not timed */
     size_t launches;                   /* of a step of a whole batch: kernels, copies, fills */
 } rt_cuda_session;
 

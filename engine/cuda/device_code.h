@@ -30,7 +30,13 @@
 #define _Alignas(bytes) alignas(bytes)
 #define _Static_assert static_assert
 
+/* Called behind each launch of this thread, where it is set (cuda_stamps.h). */
+inline thread_local void (*rt_on_launch)(const char *kernel, cudaStream_t) = nullptr;
+inline void rt_launched(const char *kernel, cudaStream_t stream) { if (rt_on_launch) rt_on_launch(kernel, stream); }
+
 #ifdef RT_CUDA_EMULATED
+
+#include <atomic>
 
 #define RT_SHARED(type, name, count) \
     static char name##_key; \
@@ -41,7 +47,7 @@
                                                                               sizeof(type[rows][columns]))
 #define RT_SHARED_DYNAMIC(type, name) type *name = (type *)rt_emulated::shared_dynamic(alignof(type))
 #define RT_LAUNCH(kernel, grid, block, dynamic, stream, ...) \
-    rt_emulated::launch(#kernel, kernel, grid, block, dynamic, stream, __VA_ARGS__)
+    (rt_emulated::launch(#kernel, kernel, grid, block, dynamic, stream, __VA_ARGS__), rt_launched(#kernel, stream))
 #define RT_UNROLL
 #define RT_UNROLL_N(n)
 #define RT_DEVICE static inline
@@ -60,7 +66,8 @@
 #define RT_SHARED_DYNAMIC(type, name) \
     extern __shared__ __align__(16) unsigned char rt_shared_bytes[]; \
     type *name = reinterpret_cast<type *>(rt_shared_bytes)
-#define RT_LAUNCH(kernel, grid, block, dynamic, stream, ...) kernel<<<grid, block, dynamic, stream>>>(__VA_ARGS__)
+#define RT_LAUNCH(kernel, grid, block, dynamic, stream, ...) \
+    (kernel<<<grid, block, dynamic, stream>>>(__VA_ARGS__), rt_launched(#kernel, stream))
 #define RT_PRAGMA(text) _Pragma(#text)
 #define RT_UNROLL RT_PRAGMA(unroll)
 #define RT_UNROLL_N(n) RT_PRAGMA(unroll n)
@@ -71,6 +78,19 @@
 #define RT_STORE_WORD(word, value) ((word) = (value))
 
 #endif
+
+/* Nanoseconds of the card's clock. The emulator has none: every call is a microsecond. */
+RT_DEVICE unsigned long long rt_clock()
+{
+#ifdef RT_CUDA_EMULATED
+    static std::atomic<unsigned long long> calls;
+    return 1000 * ++calls;
+#else
+    unsigned long long t;
+    asm volatile("mov.u64 %0, %globaltimer;" : "=l"(t)::"memory");
+    return t;
+#endif
+}
 
 /* x rounded to 10 bits of mantissa, to the nearest, halves away from 0: what tensor cores take as tf32. NaN stays. */
 RT_DEVICE uint32_t rt_tf32(float x)

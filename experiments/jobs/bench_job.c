@@ -73,21 +73,21 @@ static rt_status call_once(void *arg)
 }
 
 /* Rows a second in each round, of the clock and of the CPU time of all threads, and joules a row; one round before them
- * warms up. */
+ * warms up, one behind them is for the profile, which slows what it looks at. */
 static rt_status take_rounds(const settings *s, const subject *p, rt_step *step, measures *m)
 {
     bench_call call = {s, p, step};
     rt_energy_count before, after;
     rt_joules used;
-    for (int round = -1; round < s->rounds; round++) {
+    for (int round = -1; round < s->rounds + s->profile; round++) {
         double calls, cpu_calls;
-        if (round == 0 && p->session) rt_session_profile(p->session, s->profile);
+        if (round == s->rounds && p->session) RT_TRY(rt_session_profile(p->session, 1));
         rt_energy_read(&m->energy, &before);
         double start = rt_seconds();
         RT_TRY(rt_speed_window(call_once, wait_for_steps, &call, 4, s->seconds, &calls, &cpu_calls));
         double seconds = rt_seconds() - start;
         rt_energy_read(&m->energy, &after);
-        if (round < 0) continue;
+        if (round < 0 || round == s->rounds) continue;
         m->rate[round] = calls * s->batch;
         m->of_cpu[round] = cpu_calls * s->batch;
         m->joules[round] = rt_energy_between(&m->energy, &before, &after, &used)
