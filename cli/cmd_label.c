@@ -101,7 +101,8 @@ static const cli_term terms[] = {
      "of confidence in tenths, mean entropy in nats, mean margin, and with data.y agreement with true classes"},
     {"start_seconds",
      "until the first row was there; start_cpu_seconds: of CPU until then; compute_seconds: in the teacher; "
-     "source_seconds: that rows were waited for; store_seconds: that the store was"},
+     "source_seconds: that rows were waited for; store_seconds: that the store was; reading_seconds: that each "
+     "thread that reads worked; writing_seconds: that digests, codes and writing took"},
     {"cost", "label.price_per_hour times the hours"},
     {"rows_per_second", "of --dry-run: the median of three places, with the least and the most"},
     {"seconds", "of --dry-run: start_seconds and the rows that are left at the median rate; reading and answering are "

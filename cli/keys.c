@@ -328,7 +328,7 @@ const cli_key cli_label_keys[] = {
     {"label.feature_type", "f16", "of label.features: f16 or f32"},
     {"label.batch", "0", "rows read at once; 0: 1,024, beside a card eight times as many; speed only"},
     {"label.prefetch", "4", "batches read ahead; speed only"},
-    {"label.readers", "1", "threads that read; speed only"},
+    {"label.readers", "0", "threads that read; speed only. 0: 1, beside a card a quarter of --threads, 4 at most"},
     {"label.precision", PRECISION},
     {"label.shard", "none", "\"I/N\": this process is number I, from 0, of N that write one store; as --shard"},
     {"label.takeover", "false", "in the place of a process with the same number that hangs; as --takeover"},

@@ -7,6 +7,7 @@
 
 #include "data/order.h"
 #include "data/row_check.h"
+#include "engine/clock.h"
 #include "engine/pool.h"
 
 /* A window mixes so many at least, where the source's cache holds them. */
@@ -31,6 +32,7 @@ struct rt_stream {
     slot *ring;
     int depth, readers, threads, stop;
     reader *reader;
+    double reading;                    /* of all readers, seconds */
     pthread_mutex_t lock;
     pthread_cond_t filled, freed;
 };
@@ -136,8 +138,10 @@ static void *fill_slots(void *arg)
         uint64_t g = t->next_fill++;
         slot *q = &t->ring[g % (uint64_t)t->depth];
         pthread_mutex_unlock(&t->lock);
+        double begun = rt_seconds();
         fill_slot(c, q, g);
         pthread_mutex_lock(&t->lock);
+        t->reading += rt_seconds() - begun;
         q->ready = 1;
         pthread_cond_broadcast(&t->filled);
     }
@@ -150,7 +154,9 @@ rt_status rt_stream_next(rt_stream *t, const rt_batch **out)
     uint64_t g = t->next_take;
     slot *q = &t->ring[g % (uint64_t)t->depth];
     if (!t->threads) {
+        double begun = rt_seconds();
         fill_slot(&t->reader[0], q, g);
+        t->reading += rt_seconds() - begun;
         t->next_take++;
     } else {
         pthread_mutex_lock(&t->lock);
@@ -165,6 +171,14 @@ rt_status rt_stream_next(rt_stream *t, const rt_batch **out)
 }
 
 uint64_t rt_stream_steps(const rt_stream *t) { return t->order.steps; }
+
+double rt_stream_reading(rt_stream *t)
+{
+    pthread_mutex_lock(&t->lock);
+    double all = t->reading;
+    pthread_mutex_unlock(&t->lock);
+    return all / (t->threads ? t->threads : 1);
+}
 
 rt_status rt_stream_open(rt_stream **out, const rt_stream_spec *spec, uint64_t first)
 {

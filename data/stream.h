@@ -59,6 +59,8 @@ rt_status rt_stream_plan(const rt_stream_spec *, rt_order *);
 rt_status rt_stream_open(rt_stream **out, const rt_stream_spec *, uint64_t first_batch);
 void rt_stream_close(rt_stream *);
 uint64_t rt_stream_steps(const rt_stream *);          /* batches in an epoch, at least 1 */
+/* Seconds that a reader has been reading so far, the mean of them: less than have gone by where it waits for room. */
+double rt_stream_reading(rt_stream *);
 /* The next batch, valid until the next call. RT_INPUT for labels that are no class, and for a row
  * that rt_row_fault names. */
 rt_status rt_stream_next(rt_stream *, const rt_batch **);

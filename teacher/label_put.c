@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/clock.h"
 #include "engine/memory.h"
 #include "engine/pool.h"
 
@@ -18,6 +19,7 @@ struct rt_label_put {
     /* Beside a card; all below the lock. */
     int beside, underway, ends;        /* underway: the other room is being put */
     uint64_t block, rows;
+    double writing;                    /* seconds */
     rt_status status;                  /* of the block that was put last */
     char message[MESSAGE];
     pthread_t thread;
@@ -50,8 +52,10 @@ static void *put_beside(void *arg)
         while (!p->underway && !p->ends) pthread_cond_wait(&p->changed, &p->lock);
         if (!p->underway) break;
         pthread_mutex_unlock(&p->lock);
+        double begun = rt_seconds();
         rt_status st = put(p, &p->room[!p->at], p->block, p->rows);
         pthread_mutex_lock(&p->lock);
+        p->writing += rt_seconds() - begun;
         p->status = st;
         if (st) snprintf(p->message, sizeof p->message, "%s", rt_error_message());
         p->underway = 0;
@@ -75,7 +79,12 @@ rt_status rt_label_put_wait(rt_label_put *p)
 rt_status rt_label_put_blocks(rt_label_put *p, uint64_t block, uint64_t rows)
 {
     RT_ASSERT(rows <= p->most);
-    if (!p->beside) return put(p, &p->room[0], block, rows);
+    if (!p->beside) {
+        double begun = rt_seconds();
+        rt_status st = put(p, &p->room[0], block, rows);
+        p->writing += rt_seconds() - begun;
+        return st;
+    }
     RT_TRY(rt_label_put_wait(p));
     pthread_mutex_lock(&p->lock);
     p->at = !p->at;
@@ -86,6 +95,8 @@ rt_status rt_label_put_blocks(rt_label_put *p, uint64_t block, uint64_t rows)
     pthread_mutex_unlock(&p->lock);
     return RT_OK;
 }
+
+double rt_label_put_writing(const rt_label_put *p) { return p->writing; }
 
 const rt_label_room *rt_label_put_room(const rt_label_put *p) { return &p->room[p->at]; }
 

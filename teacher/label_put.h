@@ -32,6 +32,7 @@ const rt_label_room *rt_label_put_room(const rt_label_put *);
 rt_status rt_label_put_blocks(rt_label_put *, uint64_t block, uint64_t rows);
 /* All blocks are put; an error of the last ones. */
 rt_status rt_label_put_wait(rt_label_put *);
+double rt_label_put_writing(const rt_label_put *);     /* seconds that putting took so far, behind rt_label_put_wait */
 
 /* Progress that two threads may tell, one at a time. */
 typedef struct {

@@ -76,7 +76,7 @@ rt_status rt_labeler_read(cJSON *config, rt_label_settings *s)
     s->mark_bad = rt_cfg_choice(&o, "bad_rows", bad_rows, 0);
     s->batch = rt_cfg_int(&o, "batch", 0, 0, 1 << 20);
     s->prefetch = rt_cfg_int(&o, "prefetch", 4, 0, 1024);
-    s->readers = rt_cfg_int(&o, "readers", 1, 1, 64);
+    s->readers = rt_cfg_int(&o, "readers", 0, 0, 64);
     s->features = rt_cfg_strings(&o, "features", s->feature, RT_LABEL_FEATURES);
     if (s->features) s->feature_type = rt_cfg_choice(&o, "feature_type", types, 0) ? RT_F32 : RT_F16;
     else rt_cfg_refuse(&o, "feature_type", "is of label.features, which are not given");
@@ -224,6 +224,14 @@ uint64_t rt_labeler_together(const rt_labeler *l)
 {
     enum { BLOCKS = 8 };                   /* planes of views lie a block apart */
     return RT_LABEL_BLOCK * (rt_device_is_cpu(l->device) || l->spec.views.count ? 1 : BLOCKS);
+}
+
+int rt_labeler_readers(const rt_labeler *l)
+{
+    enum { MOST = 4, SHARE = 4 };
+    int some = rt_device_threads(l->device) / SHARE;
+    if (l->set.readers) return l->set.readers;
+    return rt_device_is_cpu(l->device) || some < 1 ? 1 : some < MOST ? some : MOST;
 }
 
 /* A plane: answers and features from its `skip`th row on. */

@@ -163,7 +163,7 @@ static rt_status label_run(rt_labeler *l, block_rows *b, uint64_t first, uint64_
     rt_rows rows = rt_rows_between(first, end);
     rt_stream_spec q = {.x = l->x, .rows = &rows, .width = l->spec.classes, .batch = l->set.batch,
                         .keep_tail = 1, .mark_bad = 1,
-                        .prefetch = l->set.prefetch, .threads = l->set.readers};
+                        .prefetch = l->set.prefetch, .threads = rt_labeler_readers(l)};
     rt_stream *stream;
     rt_teacher_ids(l->teacher, l->x, q.ids);
     RT_TRY(rt_stream_open(&stream, &q, 0));
@@ -185,6 +185,7 @@ static rt_status label_run(rt_labeler *l, block_rows *b, uint64_t first, uint64_
         if (!st && rt_stopped())
             st = rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
     }
+    l->reading += rt_stream_reading(stream);
     rt_stream_close(stream);
     double t = rt_seconds();
     rt_status put = rt_label_put_wait(b->put);         /* what could not be written outweighs what came after it */
@@ -218,6 +219,7 @@ static rt_status label_rows(rt_labeler *l)
         if (!st && !rt_cluster_rank(l->cluster)) st = rt_labels_alone(l->writer);
         if (!st && !rt_cluster_rank(l->cluster)) st = label_what_is_left(l, &b);
     }
+    if (b.put) l->writing = rt_label_put_writing(b.put);
     free(b.raw);
     free(b.row);
     rt_label_put_free(b.put);
@@ -286,6 +288,8 @@ static cJSON *result_of(const rt_labeler *l)
     cJSON_AddNumberToObject(r, "compute_seconds", l->compute);
     cJSON_AddNumberToObject(r, "source_seconds", l->source);
     cJSON_AddNumberToObject(r, "store_seconds", l->store);
+    cJSON_AddNumberToObject(r, "reading_seconds", l->reading);
+    cJSON_AddNumberToObject(r, "writing_seconds", l->writing);
     cJSON_AddNumberToObject(r, "rows_per_second", seconds > 0 ? (double)l->labelled / seconds : 0);
     if (l->set.price > 0) cJSON_AddNumberToObject(r, "cost", l->set.price * seconds / 3600);
     cJSON_AddStringToObject(r, "teacher_digest", l->digest.hex);

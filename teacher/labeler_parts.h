@@ -50,6 +50,7 @@ typedef struct {
     uint64_t labelled, before;         /* rows of this run; those that were on disk when it began */
     double start, first, compute;      /* seconds: when it began, until the first row was there, in the teacher */
     double source, store;              /* seconds that rows were waited for behind the first, and that the store was */
+    double reading, writing;           /* seconds that each reader, and what writes the store, worked */
     double first_cpu;                  /* of the process, of all its threads, until then */
     double shown;                      /* when progress was told last */
 } rt_labeler;
@@ -64,6 +65,9 @@ void rt_labeler_close(rt_labeler *);
 /* Rows that are read and asked about together where nothing else is said: a block of the store, beside a card several,
  * so that it works on some while others are packed and taken. */
 uint64_t rt_labeler_together(const rt_labeler *);
+/* Threads that read them: label.readers, and where that is 0 one; beside a card, which takes rows faster than one reads
+ * and checks them, a quarter of the device's threads, 4 at most. */
+int rt_labeler_readers(const rt_labeler *);
 /* Answers (rows, W) to the rows of the feed and to each view that is kept, plane by plane (rt_label_planes), `plane`
  * rows from one to the next, and, where features are kept, feature[i] (rows, width) the same. */
 rt_status rt_labeler_ask(const rt_labeler *, const rt_feed *, uint64_t plane, float *answers, float *const *feature);

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { ALIGNED = 16, WHOLE = 256 };
+enum { ALIGNED = 16, WHOLE = 256, PIECE = 256 << 10 /* bytes that a thread copies at once */ };
 
 static size_t up(size_t n, size_t to) { return (n + to - 1) & ~(to - 1); }
 static size_t size_of(const rt_graph *g, int t) { return rt_shape_count(&g->tensor[t].shape); }
@@ -26,7 +26,7 @@ size_t rt_cuda_block_bytes(const rt_session_spec *s, const rt_graph *g, size_t r
     return up(n, WHOLE);
 }
 
-typedef struct { char *block; size_t at, room; } packer;
+typedef struct { char *block; size_t at, room; rt_pool *copies; } packer;
 
 /* Where the next bytes go; their offset in *at. */
 static void *take(packer *p, uint64_t *at, size_t bytes)
@@ -40,6 +40,24 @@ static void *take(packer *p, uint64_t *at, size_t bytes)
 static void put(packer *p, uint64_t *at, const void *from, size_t bytes)
 {
     if (from) memcpy(take(p, at, bytes), from, bytes);
+}
+
+/* A thread alone copies more slowly than a card takes rows. */
+typedef struct { char *to; const char *from; size_t bytes; } rows_copy;
+
+static void copy_piece(void *arg, int piece, int thread)
+{
+    const rows_copy *c = arg;
+    size_t at = (size_t)piece * PIECE;
+    (void)thread;
+    memcpy(c->to + at, c->from + at, c->bytes - at < PIECE ? c->bytes - at : PIECE);
+}
+
+static void copy_rows(rt_pool *pool, char *to, const char *from, size_t bytes)
+{
+    rows_copy c = {to, from, bytes};
+    if (!pool || bytes < 2 * PIECE) memcpy(to, from, bytes);
+    else rt_pool_run(pool, (int)((bytes + PIECE - 1) / PIECE), copy_piece, &c);
 }
 
 /* Where the card holds the rows, and whether it has all of them; those that it has not are noted as held. */
@@ -68,11 +86,11 @@ static void pack_raw(packer *p, rt_cuda_now *now, const rt_session_spec *s, cons
     int count = rows;
     int32_t *partner = f->partner ? take(p, &now->partner, (size_t)s->batch * sizeof *partner) : NULL;
     int has = held && f->row ? pack_places(p, now, f, rows, held) : 0;
-    char *to = has ? NULL : take(p, &now->raw, (s->train ? (size_t)rows : raw_rows(s)) * bytes);
+    char *to = has ? NULL : take(p, &now->raw, (s->train || !f->partner ? (size_t)rows : raw_rows(s)) * bytes);
     rt_view_draw *draw[RT_MAX_INPUTS] = {0};
     now->row_bytes = bytes;
     now->lambda = f->partner ? f->lambda : 1;
-    if (to) memcpy(to, raw, (size_t)rows * bytes);
+    if (to) copy_rows(p->copies, to, raw, (size_t)rows * bytes);
     for (int k = 0; k < s->graph->inputs; k++) {
         if (!rt_view_moves(&s->rows[k], f)) continue;
         draw[k] = take(p, &now->draw[k], raw_rows(s) * sizeof **draw);
@@ -109,10 +127,10 @@ static void pack_loss(packer *p, rt_cuda_loss_now *now, const rt_loss_batch *b, 
 }
 
 size_t rt_cuda_block_pack(char *block, size_t bytes, const rt_session_spec *s, const rt_graph *g, const rt_step *step,
-                          rt_cuda_held *held)
+                          rt_cuda_held *held, rt_pool *copies)
 {
     rt_cuda_now *now = (rt_cuda_now *)(void *)block;
-    packer p = {block, up(sizeof *now, ALIGNED), bytes};
+    packer p = {block, up(sizeof *now, ALIGNED), bytes, copies};
     int there = step->rows;
     if (step->feed && step->feed->rows < there) there = step->feed->rows;
     *now = (rt_cuda_now){.seed = step->seed, .epoch = step->epoch, .step = step->step, .row_base = step->row_base,

@@ -131,7 +131,7 @@ rt_status rt_cuda_queue(session *s, const rt_step *step)
     }
     char *block = s->block + place_of(s, s->number);
     size_t bytes = rt_cuda_block_pack(block, s->block_bytes, &s->spec, s->spec.graph, step,
-                                      s->held.rows ? &s->held : NULL);
+                                      s->held.rows ? &s->held : NULL, s->packers);
     int waits = s->group > 1 && bytes < SHORT;
     if (!waits) RT_TRY(rt_cuda_flush(s));
     rt_cuda_now *now = (rt_cuda_now *)(void *)block;

@@ -15,7 +15,10 @@
 #include "engine/update_blocks.h"
 
 typedef rt_cuda_session session;
-enum { SPARE = 2 << 20 /* bytes that are lost between what is taken */ };
+enum {
+    SPARE = 2 << 20,                   /* bytes that are lost between what is taken */
+    MUCH = 1 << 20, PACKERS = 4        /* bytes of a step's rows that so many threads copy, at most */
+};
 
 static session *of(rt_session *s) { return (session *)(void *)s; }
 static const session *in(const rt_session *s) { return (const session *)(const void *)s; }
@@ -424,6 +427,7 @@ static void end(rt_session *base)
     if (s->stream) cudaStreamDestroy(s->stream);        /* nothing is queued behind what is freed now */
     rt_cuda_plan_free(s->plan);
     rt_cuda_stamps_free(s->stamps);
+    rt_pool_free(s->packers);
     free(s->held.seen);
     void *device[] = {s->ring, s->held.rows, s->count, s->ticket, s->now, s->rows, s->trouble, s->loss_rows, s->planes,
                       s->update_block, s->update.work, s->update.ticket};
@@ -543,6 +547,8 @@ rt_status rt_session_cuda(rt_session **out, const rt_session_spec *spec, rt_devi
     if (!s) return rt_fail(RT_RUN, "out of memory");
     *s = (session){.base = {&kind}, .card = device->card, .spec = *spec, .precision = device->precision, .stale = 1};
     rt_status st = make(s);
+    int threads = rt_device_threads(device) < PACKERS ? rt_device_threads(device) : PACKERS;
+    if (!st && threads > 1 && s->row_bytes * (size_t)spec->batch >= MUCH) s->packers = rt_pool_new(threads);
     if (st) end(&s->base);
     else *out = &s->base;
     return st;
