@@ -1,5 +1,6 @@
 /* A card's session as a whole: steps that are queued, numbers that are not finite, rows that stay on the card, views,
  * memory that does not suffice, layers that cards lack, calls that fail; against the CPU's session. */
+#include "engine/cuda/cuda_block.h"
 #include "engine/schema.h"
 #include "tests/cuda/cuda_scene.h"
 
@@ -36,6 +37,36 @@ static rt_step step_at(int t)
 {
     return (rt_step){.rows = B, .x = {x[t]}, .epoch = 2, .step = (uint32_t)t, .first = 1, .last = 1, .summed = 1,
                      .lr = 0.1};
+}
+
+/* A block of many bytes is copied by threads, whole, and without room for partners that nobody asks for. */
+static void packed(void **state)
+{
+    (void)state;
+    enum { ROWS = 900, WIDE = 1250, FIRST = 7 };
+    rt_model *m = scene_model("{\"input\": [1250], \"classes\": 2, \"layers\": [{\"op\": \"dense\", \"out\": 2}]}");
+    rt_input_take(&m->input[0], RT_U8);
+    rt_row_desc rows = rt_input_rows(&m->input[0]);
+    rt_session_spec spec = {.graph = m->graph, .batch = ROWS, .rows = &rows};
+    size_t room = rt_cuda_block_bytes(&spec, m->graph, WIDE), all = (size_t)ROWS * WIDE;
+    unsigned char *raw = malloc(all + FIRST * WIDE);
+    char *block = malloc(room);
+    for (size_t i = 0; i < all + FIRST * WIDE; i++) raw[i] = (unsigned char)(i * 2654435761u >> 13);
+    for (int threads = 0; threads < 4; threads++) {
+        rt_pool *pool = threads ? rt_pool_new(threads) : NULL;
+        memset(block, 0xaa, room);
+        rt_feed feed = {.raw = raw, .first = FIRST, .rows = ROWS - threads};
+        size_t there = (size_t)(ROWS - threads) * WIDE;
+        size_t bytes = rt_cuda_block_pack(block, room, &spec, m->graph, &(rt_step){.rows = ROWS, .feed = &feed}, NULL,
+                                          pool);
+        const rt_cuda_now *now = (const rt_cuda_now *)(const void *)block;
+        assert_in_range(bytes, there, there + sizeof *now + 64);
+        assert_memory_equal(block + now->raw, raw + FIRST * WIDE, there);
+        rt_pool_free(pool);
+    }
+    free(raw);
+    free(block);
+    rt_model_free(m);
 }
 
 /* What the CPU alone does is refused by name, before anything is taken and when a session is made. */
@@ -482,6 +513,7 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(packed),
         cmocka_unit_test(left_to_the_cpu), cmocka_unit_test(queued),       cmocka_unit_test(full_queue),
         cmocka_unit_test(together),        cmocka_unit_test(diverged),     cmocka_unit_test(held_rows),
         cmocka_unit_test(any_place),       cmocka_unit_test(begun_ahead),  cmocka_unit_test(lacking),
