@@ -78,11 +78,16 @@ static inline size_t rt_conv_part(const rt_conv_shape *s, size_t parts)
 /* How work with patches of an image is cut: tiles are high by wide pixels of so many images, which see a patch. Of
  * `weights`: a block has `image` by `out` channels and `taps` taps (of a depthwise convolution `image` channels), and a
  * part is `per` tiles, of which `slots` are in shared memory at once. `blocks` have the weights, each once; 0: it is
- * not done so, as a tile takes too much. */
+ * not done so, as a tile takes too much.
+ * With a gap, lines of tiles are whole runs of RT_CONV_RUN pixels, and RT_CONV_GAP floats follow on every so many
+ * pixels of a patch, so that lanes that read from the runs side by side do not meet in a bank of shared memory; lines
+ * are so long that it holds for short ones, too. */
+enum { RT_CONV_RUN = 4, RT_CONV_GAP = 8 };
 typedef struct {
     int high, wide, images, patch_high, patch_wide;
     int down, across;                    /* tiles of an image */
     int image_apart, out_apart, slots;   /* floats from pixel to pixel in a patch, in a tile */
+    int gap, line;                       /* floats from line to line of a patch */
     int image, out, taps, blocks;
     int per, parts, most;                /* parts; at most, for these and for fewer rows */
 } rt_conv_cut;
@@ -93,27 +98,42 @@ static inline int rt_conv_up(int n, int by) { return (n + by - 1) / by; }
 static inline size_t rt_conv_cut_bytes(const rt_conv_cut *c)
 {
     return sizeof(float) * (size_t)c->slots *
-           ((size_t)c->images * (size_t)c->patch_high * (size_t)c->patch_wide * (size_t)c->image_apart +
+           ((size_t)c->images * (size_t)c->patch_high * (size_t)c->line +
             (size_t)rt_conv_up(c->images * c->high * c->wide, 16) * 16 * (size_t)c->out_apart);
+}
+static inline int rt_conv_cut_line(const rt_conv_cut *c, int up)
+{
+    const int least = c->patch_wide * c->image_apart;
+    if (!c->gap) return least;
+    int line = least + rt_conv_up(c->patch_wide, c->gap) * RT_CONV_GAP;
+    for (int i = 0; i < 8; i++)
+        if ((line + i * 4) * up % 32 == c->wide / RT_CONV_RUN * RT_CONV_GAP % 32) return line + i * 4;
+    return line;
 }
 /* Tiles of images (h, w) whose pixel (y, x) sees those from (y up, x left) on, `more` on: along y, along x. 0: none
  * takes so few bytes. */
 static inline int rt_conv_tiles(rt_conv_cut *c, int h, int w, int up, int left, int more_y, int more_x, size_t bytes)
 {
     int wide = h * RT_CONV_CUT_LINE < RT_CONV_CUT_PIXELS ? RT_CONV_CUT_PIXELS / h : RT_CONV_CUT_LINE;
-    wide = rt_conv_up(w, rt_conv_up(w, wide));
+    const int run = c->gap ? RT_CONV_RUN : 1;
+    wide = rt_conv_up(rt_conv_up(w, rt_conv_up(w, wide)), run) * run;
     for (int room = RT_CONV_CUT_PIXELS;; room = room > 1 ? room / 2 : 1) {
         int high = room / wide < 1 ? 1 : room / wide < h ? room / wide : h;
-        if (room < wide) wide = rt_conv_up(w, rt_conv_up(w, room));
+        if (room < wide) wide = rt_conv_up(rt_conv_up(w, rt_conv_up(w, room)), run) * run;
         c->high = rt_conv_up(h, rt_conv_up(h, high)), c->wide = wide;
         c->down = rt_conv_up(h, c->high), c->across = rt_conv_up(w, wide);
         c->images = c->down == 1 && c->across == 1 && room > c->high * wide ? room / (c->high * wide) : 1;
         c->patch_high = (c->high - 1) * up + more_y + 1;
         c->patch_wide = (wide - 1) * left + more_x + 1;
+        c->line = rt_conv_cut_line(c, up);
         if (rt_conv_cut_bytes(c) <= bytes) return 1;
         if (room == 1) return 0;
     }
 }
+/* Nine taps, of which those of a line lie side by side: a lane that has a run of pixels reads each but once for them. */
+static inline int rt_conv_three_lines(const rt_conv_shape *s)
+{ return s->kh == 3 && s->kw == 3 && s->dw == 1 && s->sw <= 2; }
+
 static inline rt_conv_cut rt_conv_cut_of(const rt_conv_shape *s)
 {
     enum { BLOCKS = 132 };
@@ -121,17 +141,18 @@ static inline rt_conv_cut rt_conv_cut_of(const rt_conv_shape *s)
         blocks = lanes ? 4 * BLOCKS : few ? 2 * BLOCKS : BLOCKS;
     rt_conv_cut c;
     memset(&c, 0, sizeof c);
-    c.slots = lanes || few ? 1 : 2;
-    c.image = s->c <= 16 && !lanes ? 16 : 32;
+    c.slots = lanes || few ? 1 : 3;
+    c.image = lanes ? 32 : 16;
     c.out = s->n <= 16 ? 16 : 32;
     c.taps = taps < RT_CONV_CUT_TAPS ? taps : RT_CONV_CUT_TAPS;
     if (s->n % 4 || (!few && (s->c % 4 || (s->groups != 1 && !lanes))) || (taps == 1 && !few && !lanes)) return c;
-    if (!lanes && taps % RT_CONV_CUT_TAPS && c.taps > RT_CONV_CUT_FEW) c.taps = RT_CONV_CUT_FEW;
+    if (!lanes && c.taps > RT_CONV_CUT_FEW && !rt_conv_three_lines(s)) c.taps = RT_CONV_CUT_FEW;
+    if (!lanes && !few) c.gap = rt_conv_three_lines(s) && s->sw == 2 ? 2 * RT_CONV_RUN : RT_CONV_RUN;
     if (few) c.image = s->c, c.taps = RT_CONV_FEW_ROWS / s->c;
-    c.image_apart = lanes ? RT_CONV_LANES : few ? s->c : c.image + 8;
-    c.out_apart = lanes ? RT_CONV_LANES : few ? c.out : c.out + 8;
+    c.image_apart = lanes ? RT_CONV_LANES : few ? s->c : c.image;
+    c.out_apart = lanes ? RT_CONV_LANES : few ? c.out : c.out + RT_CONV_GAP / RT_CONV_RUN;
     if (!rt_conv_tiles(&c, s->oh, s->ow, s->sh, s->sw, (s->kh - 1) * s->dh, (s->kw - 1) * s->dw,
-                       lanes || few ? 40 << 10 : RT_CONV_CUT_BYTES)) return c;
+                       lanes || few ? 40 << 10 : RT_CONV_CUT_BYTES - (1 << 10) /* of tables */)) return c;
     c.blocks = rt_conv_up(s->c, c.image) * (lanes ? 1 : rt_conv_up(s->n, c.out)) * rt_conv_up(taps, c.taps);
     int tiles = rt_conv_up(s->rows, c.images) * c.down * c.across, most = c.blocks < blocks ? blocks / c.blocks : 1;
     c.per = rt_conv_up(tiles, most);

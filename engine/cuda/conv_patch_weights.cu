@@ -1,71 +1,95 @@
 /* engine/cuda/conv_patch_weights.cu - the gradient of a convolution's weights and bias on tensor cores, from patches:
  * products (taps and channels of the image, channels) over all pixels. See conv_launch.h, whose rt_conv_cut says how
  * the work is cut. A block of eight warps goes through the tiles of its part: the patch of the image and the gradients
- * of the tile, the next ones of which are on their way while it adds. A warp has 16 by 16 channels for all taps of the
- * block; where a block has fewer pairs of them than warps, these share the pixels, 16 at a time, and are added up in
- * their order at the end. */
+ * of the tile, the next two of which are on their way while it adds. A warp has 16 by 16 channels for all taps of the
+ * block; warps of the same channels share the pixels, 16 at a time, and are added up in their order at the end.
+ *
+ * Which 16 terms of a sum are which of a product is free, so lane t of four has a run of four pixels of a line, and
+ * reads and splits what the taps of a line see of it once for all of them. */
 #include "engine/cuda/conv_math.cuh"
 #include "engine/cuda/conv_tiles.cuh"
 
 namespace {
 
-enum { WARPS = 8, WIDE = WARPS * 32, NINE = RT_CONV_CUT_TAPS, FIVE = RT_CONV_CUT_FEW };
-enum { PIECE = 16 };                     /* channels of a warp */
+enum { WARPS = 8, WIDE = WARPS * 32, SLOTS = 3, FEW = RT_CONV_CUT_FEW, RUN = RT_CONV_RUN, GAP = RT_CONV_GAP };
+enum { PIECE = 16 };                     /* channels of a warp, each way */
 
 struct job {
-    rt_conv_shape s;
-    rt_conv_cut cut;
-    float *dw, *dbias;                   /* or where the first part of each lies; dbias may be NULL */
     const float *x, *dy;
+    int rows, h, w, c, oh, ow, n;
+    int sh, sw, pt, pl;
+    int tiles, per;
+    int images, high, wide, patch_wide, line;
+    int patch, slot, count, gradients;   /* floats of a patch, of a slot; lines of a patch; pixels of a tile, up to 16 */
+    int out, first_line, taps, kw;       /* channels of a block; floats from a line of taps to the next; taps of it */
+    divider down, across, lines, patch_lines, pixels, lengths, along, beside;
+    float *dw, *dbias;                   /* or where the first part of each lies; dbias may be NULL */
     size_t next;                         /* floats from part to part; 0: there is one */
-    int add_dw, add_dbias;
-    int tiles;
-    int patch, gradients;                /* floats of a slot */
-    divider wide, pixels, down, across, patch_wide, patch_high, image_four, out_four;
+    int add_dw, add_dbias, all_taps, dw_apart;
 };
 
-/* Where a tile lies. */
 RT_DEVICE spot spot_of(const job &a, int tile)
 {
     int l = quotient(tile, a.across), r = quotient(l, a.down);
-    return spot{r * a.cut.images, (l - r * a.cut.down) * a.cut.high, (tile - l * a.cut.across) * a.cut.wide};
+    return spot{r * a.images, (l - r * (int)a.down.by) * a.high, (tile - l * (int)a.across.by) * a.wide};
 }
 
-RT_DEVICE void copy_patch(const job &a, float *patch, const spot &at, int c0)
+/* SW: the stride along a line, 1 or 2, of taps that lie side by side; 0: taps are anywhere. */
+template <int SW> struct places {
+    enum { SHIFT = SW == 2 ? 3 : 2 };                   /* pixels to a gap */
+    static __device__ __forceinline__ int of(int x) { return x * PIECE + (x >> SHIFT) * GAP; }
+};
+
+/* A thread copies 16 bytes of the same pixel of every so many-th line, and where lines are longer than the threads'
+ * pixels, of the next ones of it. */
+struct copier { int x, line, four, pixels, lines; };
+RT_DEVICE copier copier_of(int channels, const divider &wide)
 {
-    const rt_conv_shape &s = a.s;
-    const int apart = a.cut.image_apart, fours = a.cut.image / 4, py = at.y0 * s.sh - s.pt,
-              px = at.x0 * s.sw - s.pl, count = a.cut.images * a.cut.patch_high * a.cut.patch_wide * fours;
-    RT_UNROLL_N(2)
-    for (int i = (int)threadIdx.x; i < count; i += WIDE) {
-        int q = quotient(i, a.image_four), four = (i - q * fours) * 4, l = quotient(q, a.patch_wide),
-            r = quotient(l, a.patch_high), iy = py + l - r * a.cut.patch_high, ix = px + q - l * a.cut.patch_wide;
-        bool in = at.r0 + r < s.rows && (unsigned)iy < (unsigned)s.h && (unsigned)ix < (unsigned)s.w && c0 + four < s.c;
-        rt_copy_async(patch + q * apart + four,
-                      a.x + (in ? (((at.r0 + r) * s.h + iy) * s.w + ix) * s.c + c0 + four : 0), 16, in);
+    const int fours = channels / 4, pixels = WIDE / fours, q = (int)threadIdx.x / fours, line = quotient(q, wide),
+              lines = quotient(pixels, wide);
+    return copier{q - line * (int)wide.by, line, (int)threadIdx.x % fours * 4, pixels, lines ? lines : 1};
+}
+
+template <int SW> RT_DEVICE void copy_patch(const job &a, const copier &k, float *patch, const spot &at, int c0)
+{
+    const int y0 = at.y0 * a.sh - a.pt, x0 = at.x0 * a.sw - a.pl, c = c0 + k.four, wc = a.w * a.c;
+    if (k.line >= k.lines) return;
+    for (int x = k.x; x < a.patch_wide; x += k.pixels) {
+        const bool in_line = (unsigned)(x0 + x) < (unsigned)a.w && c < a.c;
+        const int from = (x0 + x) * a.c + c;
+        float *to = patch + k.line * a.line + places<SW>::of(x) + k.four;
+        for (int l = k.line; l < a.count; l += k.lines, to += k.lines * a.line) {
+            const int r = quotient(l, a.patch_lines), y = y0 + l - r * (int)a.patch_lines.by;
+            const bool in = in_line && at.r0 + r < a.rows && (unsigned)y < (unsigned)a.h;
+            rt_copy_async(to, a.x + (in ? ((at.r0 + r) * a.h + y) * wc + from : 0), 16, in);
+        }
     }
 }
 /* What there is no pixel for is 0. */
-RT_DEVICE void copy_gradients(const job &a, float *gradients, const spot &at, int n0)
+RT_DEVICE void copy_gradients(const job &a, const copier &k, float *gradients, const spot &at, int n0)
 {
-    const rt_conv_shape &s = a.s;
-    const int apart = a.cut.out_apart, fours = a.cut.out / 4,
-              count = (a.cut.images * (int)a.pixels.by + DEEP - 1) / DEEP * DEEP * fours;
-    RT_UNROLL_N(2)
-    for (int i = (int)threadIdx.x; i < count; i += WIDE) {
-        int p = quotient(i, a.out_four), four = (i - p * fours) * 4, r = quotient(p, a.pixels),
-            q = p - r * (int)a.pixels.by, ty = quotient(q, a.wide), y = at.y0 + ty,
-            x = at.x0 + q - ty * a.cut.wide;
-        bool in = r < a.cut.images && at.r0 + r < s.rows && y < s.oh && x < s.ow && n0 + four < s.n;
-        rt_copy_async(gradients + p * apart + four,
-                      a.dy + (in ? (((at.r0 + r) * s.oh + y) * s.ow + x) * s.n + n0 + four : 0), 16, in);
+    const int n = n0 + k.four, wn = a.ow * a.n;
+    if (k.line >= k.lines) return;
+    for (int x = k.x; x < a.wide; x += k.pixels) {
+        const bool in_line = at.x0 + x < a.ow && n < a.n;
+        const int from = (at.x0 + x) * a.n + n;
+        for (int l = k.line, p = l * a.wide + x; p < a.gradients; l += k.lines, p += k.lines * a.wide) {
+            const int r = quotient(l, a.lines), y = at.y0 + l - r * (int)a.lines.by;
+            const bool in = in_line && r < a.images && at.r0 + r < a.rows && y < a.oh;
+            rt_copy_async(gradients + p * a.out + p / RUN * GAP + k.four,
+                          a.dy + (in ? ((at.r0 + r) * a.oh + y) * wn + from : 0), 16, in);
+        }
     }
 }
 
-/* A warp's sums: of each tap 16 channels of the image by 16, as two pieces (16, 8). Of 16 pixels lane (g, t) reads t,
- * t + 4, t + 8 and t + 12. Row g of a piece is channel 2g, row g + 8 channel 2g + 1; column g of piece j is 2g + j. */
-template <int MATH, int TAPS> struct tap_sums {
+/* A warp's sums: of each tap 16 channels of the image by 16, as two pieces (16, 8). Row g of a piece is channel 2g, row
+ * g + 8 channel 2g + 1; column g of piece j is 2g + j. Of a lane's four pixels the products of a tap take two and two:
+ * neighbours, or those in the middle and those at the ends, so that taps side by side take the same two pixels of the
+ * image, as registers that lie side by side. */
+template <int MATH, int LINES, int KW, int SW> struct tap_sums {
+    enum { TAPS = LINES * KW, STEP = SW ? SW : 1, SEEN = 3 * STEP + KW };
     float acc[TAPS][2][4], bias[2];
+    uint32_t high[4][2][2], low[4][2][2];               /* gradients: which two pixels; piece; pixel */
 
     __device__ void clear()
     {
@@ -73,151 +97,197 @@ template <int MATH, int TAPS> struct tap_sums {
         for (int i = 0; i < TAPS * 8; i++) acc[i / 8][i / 4 % 2][i % 4] = 0.0f;
         bias[0] = bias[1] = 0.0f;
     }
-    static __device__ void take(float x, uint32_t &high, uint32_t &low)
+    static __device__ __forceinline__ bool ends(int k) { return SW == 1 ? k % 2 == 1 : SW == 2 && k == 0; }
+    /* Pixel i of the two h of tap k: of the lane's run. */
+    static __device__ __forceinline__ int pixel_of(int k, int h, int i)
+    { return !ends(k) ? 2 * h + i : h ? 3 * i : 1 + i; }
+
+    static __device__ __forceinline__ void take(float x, uint32_t &u, uint32_t &v)
     {
-        if (MATH == RT_CONV_TF32X3) split(x, high, low);
-        else high = rt_tf32(x);
+        if (MATH == RT_CONV_TF32X3) split(x, u, v);
+        else u = rt_tf32(x), v = 0;
     }
-    /* Halves h of 16 pixels: products of b[h][j] with a[h]. */
-    static __device__ void products(float (&c)[2][2][4], const uint32_t (&a)[2][4], const uint32_t (&b)[2][2][2])
-    {
-        RT_UNROLL
-        for (int h = 0; h < 2; h++) {
-            RT_UNROLL
-            for (int j = 0; j < 2; j++) rt_mma_tf32(c[h][j], a[h], b[h][j]);
-        }
-    }
-    /* x[i], dy[i]: where the four pixels of this lane lie, with its channels; shifts of the taps count from there.
-     * Sums of a few terms start from 0 and are then added as floats are: tensor cores cut off what they add. */
-    template <class SHIFT>
-    __device__ void add(const float *const (&x)[4], const float *const (&dy)[4], SHIFT shift, int taps)
+    __device__ void begin(const float *dy, int out)
     {
         float2 d[4];
         RT_UNROLL
         for (int i = 0; i < 4; i++) {
-            d[i] = *(const float2 *)dy[i];
+            d[i] = *(const float2 *)(dy + i * out);
             bias[0] += d[i].x, bias[1] += d[i].y;
         }
-        if constexpr (MATH == RT_CONV_BF16) {
-            uint32_t b[2][2];
+        if (MATH == RT_CONV_BF16) {
             RT_UNROLL
             for (int h = 0; h < 2; h++) {
-                b[0][h] = rt_bf16_pair(d[2 * h].x, d[2 * h + 1].x);
-                b[1][h] = rt_bf16_pair(d[2 * h].y, d[2 * h + 1].y);
+                high[0][0][h] = rt_bf16_pair(d[2 * h].x, d[2 * h + 1].x);
+                high[0][1][h] = rt_bf16_pair(d[2 * h].y, d[2 * h + 1].y);
             }
+            return;
+        }
+        uint32_t u[4][2], v[4][2];
+        RT_UNROLL
+        for (int i = 0; i < 4; i++) take(d[i].x, u[i][0], v[i][0]), take(d[i].y, u[i][1], v[i][1]);
+        RT_UNROLL
+        for (int q = 0; q < 16; q++) {
+            const int two = q / 4, j = q / 2 % 2, i = q % 2, p = two < 2 ? 2 * two + i : two == 2 ? 1 + i : 3 * i;
+            high[two][j][i] = u[p][j], low[two][j][i] = v[p][j];
+        }
+    }
+    /* Sums of a few terms start from 0 and are then added as floats are: tensor cores cut off what they add. */
+    __device__ void add_line(float (&c)[KW][2][4], const float2 (&seen)[SEEN])
+    {
+        if constexpr (MATH == RT_CONV_BF16) {
             RT_UNROLL
-            for (int t = 0; t < TAPS; t++) {
-                if ((TAPS != NINE || t == 3 || t == 6) && t >= taps) continue;      /* of nine there are all */
-                const int at = shift.next();
+            for (int k = 0; k < KW; k++) {
                 uint32_t a[4];
                 RT_UNROLL
                 for (int h = 0; h < 2; h++) {
-                    float2 u = *(const float2 *)(x[2 * h] + at), v = *(const float2 *)(x[2 * h + 1] + at);
-                    a[2 * h] = rt_bf16_pair(u.x, v.x);
-                    a[2 * h + 1] = rt_bf16_pair(u.y, v.y);
+                    const float2 p = seen[2 * h * STEP + k], q = seen[(2 * h + 1) * STEP + k];
+                    a[2 * h] = rt_bf16_pair(p.x, q.x);
+                    a[2 * h + 1] = rt_bf16_pair(p.y, q.y);
                 }
                 RT_UNROLL
-                for (int j = 0; j < 2; j++) rt_mma_bf16(acc[t][j], a, b[j]);
+                for (int j = 0; j < 2; j++) rt_mma_bf16(c[k][j], a, high[0][j]);
             }
         } else {
-            uint32_t bh[2][2][2], bl[2][2][2];
+            enum { THREE = MATH == RT_CONV_TF32X3 };
+            uint32_t u[SEEN][2], v[SEEN][2];
+            float part[KW][2][4] = {};
             RT_UNROLL
-            for (int i = 0; i < 4; i++) {
-                take(d[i].x, bh[i / 2][0][i % 2], bl[i / 2][0][i % 2]);
-                take(d[i].y, bh[i / 2][1][i % 2], bl[i / 2][1][i % 2]);
-            }
+            for (int i = 0; i < SEEN; i++) take(seen[i].x, u[i][0], v[i][0]), take(seen[i].y, u[i][1], v[i][1]);
             RT_UNROLL
-            for (int t = 0; t < TAPS; t++) {
-                if ((TAPS != NINE || t == 3 || t == 6) && t >= taps) continue;      /* of nine there are all */
-                const int at = shift.next();
-                uint32_t ah[2][4], al[2][4];
+            for (int turn = THREE ? 0 : 4; turn < 6; turn++) {
+                const int h = turn % 2, kind = turn / 2;    /* low by high, high by low, high by high */
                 RT_UNROLL
-                for (int i = 0; i < 4; i++) {
-                    float2 u = *(const float2 *)(x[i] + at);
-                    take(u.x, ah[i / 2][i % 2 * 2], al[i / 2][i % 2 * 2]);
-                    take(u.y, ah[i / 2][i % 2 * 2 + 1], al[i / 2][i % 2 * 2 + 1]);
-                }
-                if constexpr (MATH == RT_CONV_TF32X3) {
-                    float part[2][2][4] = {};
-                    products(part, al, bh);
-                    products(part, ah, bl);
-                    products(part, ah, bh);
+                for (int k = 0; k < KW; k++) {
+                    const int p = pixel_of(k, h, 0) * STEP + k, q = pixel_of(k, h, 1) * STEP + k,
+                              two = (ends(k) ? 2 : 0) + h;
+                    const uint32_t a[4] = {kind ? u[p][0] : v[p][0], kind ? u[p][1] : v[p][1],
+                                           kind ? u[q][0] : v[q][0], kind ? u[q][1] : v[q][1]};
                     RT_UNROLL
-                    for (int i = 0; i < 8; i++)
-                        acc[t][i / 4][i % 4] += part[0][i / 4][i % 4] + part[1][i / 4][i % 4];
-                } else {
-                    RT_UNROLL
-                    for (int h = 0; h < 2; h++) {
-                        RT_UNROLL
-                        for (int j = 0; j < 2; j++) rt_mma_tf32(acc[t][j], ah[h], bh[h][j]);
-                    }
+                    for (int j = 0; j < 2; j++)
+                        rt_mma_tf32(THREE ? part[k][j] : c[k][j], a, kind == 1 ? low[two][j] : high[two][j]);
                 }
+            }
+            if constexpr (THREE) {
+                RT_UNROLL
+                for (int i = 0; i < KW * 8; i++) c[i / 8][i / 4 % 2][i % 4] += part[i / 8][i / 4 % 2][i % 4];
             }
         }
     }
-};
-
-/* From the first tap's pixel to the next ones', floats of the patch. */
-struct shifts {
-    int at, left, right, down, line; /* taps of a line still to come; to the next of it; to the next line; of a line */
-    __device__ int next()
+    /* x, dy: the first pixel of the lane's run, at its channels. The next line of taps is `line` floats on; of taps
+     * that are anywhere, `offsets` has where each sees the four pixels. */
+    __device__ void add(const float *x, const float *dy, int out, int line, const int4 *offsets, int taps)
     {
-        int here = at;
-        if (--left) at += right;
-        else at += down, left = line;
-        return here;
+        begin(dy, out);
+        RT_UNROLL
+        for (int l = 0; l < LINES; l++) {
+            float2 seen[SEEN];
+            if (SW) {
+                RT_UNROLL
+                for (int i = 0; i < SEEN; i++) seen[i] = *(const float2 *)(x + places<SW>::of(i));
+                x += line;
+            } else {
+                if (l >= taps) break;
+                const int4 at = offsets[l];
+                seen[0] = *(const float2 *)(x + at.x), seen[1] = *(const float2 *)(x + at.y);
+                seen[2] = *(const float2 *)(x + at.z), seen[3] = *(const float2 *)(x + at.w);
+            }
+            float (&c)[KW][2][4] = *(float (*)[KW][2][4])&acc[l * KW];
+            add_line(c, seen);
+        }
+    }
+    /* Four neighbouring channels of every tap: rows are k * 8 + g for channel 2g + k. */
+    __device__ void store(float *to, float *to_bias, int lane) const
+    {
+        RT_UNROLL
+        for (int i = 0; i < TAPS * 2; i++) {
+            const int k = i % 2;
+            const float(&v)[2][4] = acc[i / 2];
+            *(float4 *)(to + i * 128 + lane * 4) = make_float4(v[0][2 * k], v[1][2 * k], v[0][2 * k + 1],
+                                                               v[1][2 * k + 1]);
+        }
+        if (lane % 4 == 0) *(float2 *)(to_bias + lane / 2) = make_float2(bias[0], bias[1]);
     }
 };
 
-template <int MATH, int TAPS> __global__ void __launch_bounds__(WIDE, 1) k_patch_weights(job a)
+RT_DEVICE void add_to(float4 &sum, const float4 &v) { sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w; }
+
+/* What the warps have, added in their order. */
+template <int TAPS> RT_DEVICE void write(const job &a, const float *sums, int pairs, int n0, int c0, int first, int taps)
+{
+    enum { FLOATS = TAPS * PIECE * PIECE };
+    const float *bias = sums + WARPS * FLOATS;
+    RT_UNROLL_N(1)
+    for (int i = (int)threadIdx.x; i < pairs * TAPS * 64; i += WIDE) {
+        const int pair = i / (TAPS * 64), tap = i / 64 % TAPS, k = i >> 5 & 1, g = i >> 2 & 7,
+                  n = n0 + pair * PIECE + (i & 3) * 4, c = c0 + 2 * g + k;
+        const float *from = sums + i * 4;
+        float4 v = *(const float4 *)from;
+        for (int warp = pairs; warp < WARPS; warp += pairs) add_to(v, *(const float4 *)(from + warp * FLOATS));
+        if (tap >= taps || n >= a.n || c >= a.c) continue;
+        float4 *to = (float4 *)(a.dw + blockIdx.y * a.next + ((ptrdiff_t)(first + tap) * a.c + c) * a.n + n);
+        if (a.add_dw) add_to(v, *to);
+        *to = v;
+    }
+    if (!a.dbias || first || c0) return;
+    RT_UNROLL_N(1)
+    for (int i = (int)threadIdx.x; i < pairs * PIECE && n0 + i < a.n; i += WIDE) {
+        float v = bias[i];
+        for (int warp = pairs; warp < WARPS; warp += pairs) v += bias[warp * PIECE + i];
+        float *to = a.dbias + blockIdx.y * a.next + n0 + i;
+        *to = a.add_dbias ? *to + v : v;
+    }
+}
+
+template <int MATH, int LINES, int KW, int SW> __global__ void __launch_bounds__(WIDE, 1) k_patch_weights(job a)
 {
     RT_SHARED_DYNAMIC(float, shared);
-    const rt_conv_shape &s = a.s;
-    const rt_conv_cut &cut = a.cut;
     const int warp = (int)threadIdx.x >> 5, lane = (int)threadIdx.x & 31, g = lane >> 2, t = lane & 3,
-              out_pieces = cut.out / PIECE, pairs = cut.image / PIECE * out_pieces, share = WARPS / pairs,
-              pair = warp % pairs, turn = warp / pairs, ci = pair / out_pieces * PIECE, q = pair % out_pieces * PIECE;
-    unsigned b = blockIdx.x;
-    const unsigned beside = (unsigned)((s.n + cut.out - 1) / cut.out),
-                   along = (unsigned)((s.c + cut.image - 1) / cut.image);
-    const int n0 = (int)(b % beside) * cut.out, c0 = (int)(b / beside % along) * cut.image,
-              first_tap = (int)(b / beside / along) * cut.taps, left = s.kh * s.kw - first_tap,
-              taps = left < cut.taps ? left : cut.taps;
-    const int first = (int)blockIdx.y * cut.per, end = a.tiles - first < cut.per ? a.tiles : first + cut.per;
-    const int apart = a.cut.image_apart, dy_apart = a.cut.out_apart,
-              pixels = cut.images * (int)a.pixels.by, slot = a.patch + a.gradients, ky = first_tap / s.kw,
-              kx = first_tap - ky * s.kw, line = cut.patch_wide * s.dh * apart;
-    const shifts start = {ky * line + kx * s.dw * apart, s.kw - kx, s.dw * apart, line - (s.kw - 1) * s.dw * apart,
-                          s.kw};
-    tap_sums<MATH, TAPS> sum;
+              pairs = a.out / PIECE, share = WARPS / pairs, pair = warp & (pairs - 1), turn = warp / pairs;
+    const int b = quotient((int)blockIdx.x, a.beside), chunk = quotient(b, a.along),
+              n0 = ((int)blockIdx.x - b * (int)a.beside.by) * a.out, c0 = (b - chunk * (int)a.along.by) * PIECE,
+              first_tap = chunk * a.taps, left = a.all_taps - first_tap, taps = left < a.taps ? left : a.taps,
+              first = (int)blockIdx.y * a.per, end = a.tiles - first < a.per ? a.tiles : first + a.per,
+              runs = a.gradients / RUN, groups = runs / 4, out = a.out;
+    int *begin = (int *)(shared + SLOTS * a.slot);
+    int4 *offsets = (int4 *)begin;
+    begin += FEW * 4;
+    RT_UNROLL_N(1)
+    for (int i = (int)threadIdx.x; i < runs; i += WIDE) {
+        const int p = i * RUN, l = quotient(p, a.pixels), r = quotient(l, a.lines), x = (p - l * a.wide) * a.sw;
+        begin[i] = r < a.images ? (r * (int)a.patch_lines.by + (l - r * (int)a.lines.by) * a.sh) * a.line +
+                                      places<SW>::of(x) : 0;
+    }
+    const int line = SW ? a.first_line : 0;
+    if (!SW && (int)threadIdx.x < taps) {
+        const int tap = first_tap + (int)threadIdx.x, ky = tap / a.kw, x = (tap - ky * a.kw) * a.dw_apart,
+                  y = ky * a.first_line;
+        offsets[threadIdx.x] = make_int4(y + places<SW>::of(x), y + places<SW>::of(x + a.sw),
+                                         y + places<SW>::of(x + 2 * a.sw), y + places<SW>::of(x + 3 * a.sw));
+    }
+    const int above = SW ? first_tap / KW * a.first_line : 0;
+    const copier of_patch = copier_of(PIECE, a.lengths), of_gradients = copier_of(out, a.pixels);
+    tap_sums<MATH, LINES, KW, SW> sum;
     sum.clear();
-    for (int tile = first - 1; tile < end; tile++) {
+    for (int tile = first + 1 - SLOTS, put = 0, get = 0; tile < end; tile++) {
         if (tile >= first) {
-            rt_copy_wait<0>();
+            rt_copy_wait<SLOTS - 2>();
             __syncthreads();                            /* nobody reads any more what comes next */
         }
-        if (tile + 1 < end) {
-            const spot at = spot_of(a, tile + 1);
-            float *to = shared + (tile + 1 - first) % 2 * slot;
-            copy_patch(a, to, at, c0);
-            copy_gradients(a, to + a.patch, at, n0);
+        if (tile + SLOTS - 1 < end) {
+            const spot at = spot_of(a, tile + SLOTS - 1);
+            float *to = shared + put * a.slot;
+            copy_patch<SW>(a, of_patch, to, at, c0);
+            copy_gradients(a, of_gradients, to + a.patch, at, n0);
         }
         rt_copy_commit();
+        put = put == SLOTS - 1 ? 0 : put + 1;
         if (tile < first) continue;
-        const float *patch = shared + (tile - first) % 2 * slot, *gradients = patch + a.patch;
-        for (int p0 = turn * DEEP; p0 < pixels; p0 += share * DEEP) {
-            const float *x[4], *dy[4];
-            RT_UNROLL
-            for (int i = 0; i < 4; i++) {
-                int p = p0 + t + i * 4;
-                dy[i] = gradients + p * dy_apart + q + 2 * g;
-                if (p >= pixels) p = 0;
-                int r = quotient(p, a.pixels), k = p - r * (int)a.pixels.by, ty = quotient(k, a.wide),
-                    tx = k - ty * cut.wide;
-                x[i] = patch + ((r * cut.patch_high + ty * s.sh) * cut.patch_wide + tx * s.sw) * apart + ci + 2 * g;
-            }
-            sum.add(x, dy, start, taps);
-        }
+        const float *patch = shared + get * a.slot + above + 2 * g,
+                    *gradients = shared + get * a.slot + a.patch + pair * PIECE + 2 * g;
+        get = get == SLOTS - 1 ? 0 : get + 1;
+        for (int i = turn; i < groups; i += share)
+            sum.add(patch + begin[i * 4 + t], gradients + (i * 4 + t) * (RUN * out + GAP), out, line, offsets, taps);
     }
     /* of the bias: over the lanes that have other pixels */
     RT_UNROLL
@@ -225,88 +295,63 @@ template <int MATH, int TAPS> __global__ void __launch_bounds__(WIDE, 1) k_patch
         sum.bias[j] += __shfl_xor_sync(~0u, sum.bias[j], 1);
         sum.bias[j] += __shfl_xor_sync(~0u, sum.bias[j], 2);
     }
-    /* over the warps that share the pixels: the upper half of them hands over to the lower one */
-    for (int half = share / 2; half; half /= 2) {
-        __syncthreads();
-        float *at = shared + ((turn - half) * pairs + pair) * ((TAPS * 8 + 2) * 32) + lane;
-        if (turn >= half && turn < 2 * half) {
-            RT_UNROLL
-            for (int i = 0; i < TAPS * 8; i++) at[i * 32] = sum.acc[i / 8][i / 4 % 2][i % 4];
-            at[TAPS * 8 * 32] = sum.bias[0], at[(TAPS * 8 + 1) * 32] = sum.bias[1];
-        }
-        __syncthreads();
-        at += half * pairs * ((TAPS * 8 + 2) * 32);
-        if (turn < half) {
-            RT_UNROLL
-            for (int i = 0; i < TAPS * 8; i++) sum.acc[i / 8][i / 4 % 2][i % 4] += at[i * 32];
-            sum.bias[0] += at[TAPS * 8 * 32], sum.bias[1] += at[(TAPS * 8 + 1) * 32];
-        }
-    }
-    const int n = n0 + q + 4 * t, c = c0 + ci + 2 * g;
-    if (turn) return;
-    if (a.dbias && first_tap == 0 && c0 + ci == 0 && t == 0) {
-        RT_UNROLL
-        for (int j = 0; j < 2; j++) {
-            if (n0 + q + 2 * g + j >= s.n) continue;
-            float *to = a.dbias + blockIdx.y * a.next + n0 + q + 2 * g + j;
-            *to = a.add_dbias ? *to + sum.bias[j] : sum.bias[j];
-        }
-    }
-    if (n >= s.n) return;
-    RT_UNROLL
-    for (int i = 0; i < TAPS; i++) {
-        RT_UNROLL
-        for (int k = 0; k < 2; k++) {
-            if ((TAPS != NINE && i >= taps) || c + k >= s.c) continue;
-            float4 *to = (float4 *)(a.dw + blockIdx.y * a.next + ((ptrdiff_t)(first_tap + i) * s.c + c + k) * s.n + n);
-            float4 v = make_float4(sum.acc[i][0][2 * k], sum.acc[i][1][2 * k], sum.acc[i][0][2 * k + 1],
-                                   sum.acc[i][1][2 * k + 1]);
-            if (a.add_dw) {
-                float4 old = *to;
-                v.x += old.x, v.y += old.y, v.z += old.z, v.w += old.w;
-            }
-            *to = v;
-        }
-    }
+    enum { TAPS = LINES * KW, FLOATS = TAPS * PIECE * PIECE };
+    rt_copy_wait<0>();
+    __syncthreads();
+    sum.store(shared + warp * FLOATS, shared + WARPS * FLOATS + warp * PIECE, lane);
+    __syncthreads();
+    write<TAPS>(a, shared, pairs, n0, c0, first_tap, taps);
 }
 
-template <int MATH, int TAPS> bool launch(cudaStream_t stream, const job &a)
+template <int MATH, int LINES, int KW, int SW> bool launch(cudaStream_t stream, const job &a, dim3 grid)
 {
-    const size_t pairs = (size_t)(a.cut.image / PIECE * (a.cut.out / PIECE)), share = WARPS / pairs,
-                 sums = share / 2 * pairs * (TAPS * 8 + 2) * 32 * sizeof(float),
-                 tiles = 2 * (size_t)(a.patch + a.gradients) * sizeof(float), bytes = sums > tiles ? sums : tiles;
-    if (!rt_shared_allowed(k_patch_weights<MATH, TAPS>, bytes)) return false;
-    RT_LAUNCH((k_patch_weights<MATH, TAPS>), dim3((unsigned)a.cut.blocks, (unsigned)a.cut.parts), dim3(WIDE), bytes,
-              stream, a);
+    const size_t sums = WARPS * (LINES * KW * PIECE * PIECE + PIECE),
+                 tiles = SLOTS * (size_t)a.slot + FEW * 4 + (size_t)(a.gradients / RUN),
+                 bytes = (sums > tiles ? sums : tiles) * sizeof(float);
+    if (!rt_shared_allowed(k_patch_weights<MATH, LINES, KW, SW>, bytes)) return false;
+    RT_LAUNCH((k_patch_weights<MATH, LINES, KW, SW>), grid, dim3(WIDE), bytes, stream, a);
     return true;
 }
 
-template <int MATH> bool launch_taps(cudaStream_t stream, const job &a)
-{ return a.cut.taps == NINE ? launch<MATH, NINE>(stream, a) : launch<MATH, FIVE>(stream, a); }
+template <int MATH> bool launch_taps(cudaStream_t stream, const rt_conv_shape &s, const job &a, dim3 grid)
+{
+    if (rt_conv_three_lines(&s))
+        return s.sw == 1 ? launch<MATH, 3, 3, 1>(stream, a, grid) : launch<MATH, 3, 3, 2>(stream, a, grid);
+    return s.kw == FEW && s.dw == 1 && s.sw == 1 ? launch<MATH, 1, FEW, 1>(stream, a, grid)
+                                                 : launch<MATH, FEW, 1, 0>(stream, a, grid);
+}
 }
 
 extern "C" int rt_k_conv_patch_weights(cudaStream_t stream, const rt_conv_shape *s, rt_conv_math math, float *dw,
                                        float *dbias, float *partial, const float *x, const float *dy, int add_dw,
                                        int add_dbias)
 {
-    job a = {*s, rt_conv_cut_of(s), dw, dbias, x, dy, 0, add_dw, add_dbias};
-    const rt_conv_cut &c = a.cut;
-    uintptr_t at = (uintptr_t)x | (uintptr_t)dy | (uintptr_t)(c.parts > 1 ? partial : dw);
+    const rt_conv_cut c = rt_conv_cut_of(s);
+    const uintptr_t at = (uintptr_t)x | (uintptr_t)dy | (uintptr_t)(c.parts > 1 ? partial : dw);
     if (!rt_conv_cuts(s, math) || (at & 15)) return 0;
+    job a = {};
+    a.x = x, a.dy = dy, a.dw = dw, a.dbias = dbias, a.add_dw = add_dw, a.add_dbias = add_dbias;
+    a.rows = s->rows, a.h = s->h, a.w = s->w, a.c = s->c, a.oh = s->oh, a.ow = s->ow, a.n = s->n;
+    a.sh = s->sh, a.sw = s->sw, a.pt = s->pt, a.pl = s->pl;
     if (c.parts > 1) {
         a.dw = partial;
         a.dbias = dbias ? partial + rt_conv_weights(s) : nullptr;
         a.next = rt_conv_weights(s) + (size_t)s->n;
         a.add_dw = a.add_dbias = 0;
     }
-    a.tiles = rt_conv_up(s->rows, c.images) * c.down * c.across;
-    a.patch = c.images * c.patch_high * c.patch_wide * a.cut.image_apart;
-    a.gradients = rt_conv_up(c.images * c.high * c.wide, DEEP) * DEEP * a.cut.out_apart;
-    a.wide = divider_of(c.wide), a.pixels = divider_of(c.high * c.wide);
-    a.down = divider_of(c.down), a.across = divider_of(c.across);
-    a.patch_wide = divider_of(c.patch_wide), a.patch_high = divider_of(c.patch_high);
-    a.image_four = divider_of(c.image / 4), a.out_four = divider_of(c.out / 4);
-    if (math == RT_CONV_TF32X3) return launch_taps<RT_CONV_TF32X3>(stream, a);
-    if (math == RT_CONV_TF32) return launch_taps<RT_CONV_TF32>(stream, a);
-    return launch_taps<RT_CONV_BF16>(stream, a);
+    a.tiles = rt_conv_up(s->rows, c.images) * c.down * c.across, a.per = c.per;
+    a.images = c.images, a.high = c.high, a.wide = c.wide, a.patch_wide = c.patch_wide, a.line = c.line;
+    a.patch = c.images * c.patch_high * c.line;
+    a.slot = (int)(rt_conv_cut_bytes(&c) / sizeof(float)) / SLOTS;
+    a.count = c.images * c.patch_high;
+    a.gradients = rt_conv_up(c.images * c.high * c.wide, DEEP) * DEEP;
+    a.out = c.out, a.first_line = s->dh * c.line, a.taps = c.taps, a.kw = s->kw;
+    a.all_taps = s->kh * s->kw, a.dw_apart = s->dw;
+    a.down = divider_of(c.down), a.across = divider_of(c.across), a.lines = divider_of(c.high);
+    a.patch_lines = divider_of(c.patch_high), a.pixels = divider_of(c.wide), a.lengths = divider_of(c.patch_wide);
+    a.along = divider_of(rt_conv_up(s->c, c.image)), a.beside = divider_of(rt_conv_up(s->n, c.out));
+    const dim3 grid((unsigned)c.blocks, (unsigned)c.parts);
+    if (math == RT_CONV_TF32X3) return launch_taps<RT_CONV_TF32X3>(stream, *s, a, grid);
+    if (math == RT_CONV_TF32) return launch_taps<RT_CONV_TF32>(stream, *s, a, grid);
+    return launch_taps<RT_CONV_BF16>(stream, *s, a, grid);
 }
