@@ -8,9 +8,10 @@
  *   weights   dw[tap][ci][n] (+)= sum_p x[pixel of p and tap][ci] dy[p][n];  dbias[n] (+)= sum_p dy[p][n]
  *
  * A transposed convolution is that of its output's shape, with forward and back exchanged. The first two are products
- * of pixels by channels whose left factor is gathered while it is read; a value is a sum in the order of its taps and
- * channels, whatever the tile that it falls into. With a stride, `back` goes by classes of pixels that see the same
- * taps. The third is cut into parts along the pixels, by shape alone, which cuda_parts.h adds up.
+ * of pixels by channels, of which that of the pixels is gathered while it is read; a value is a sum in an order of its
+ * taps and channels that the shape alone decides, whatever the tile that it falls into and however many rows there are.
+ * With a stride, `back` goes by classes of pixels that see the same taps. The third is cut into parts along the pixels,
+ * by shape alone, which cuda_parts.h adds up.
  * A tensor has fewer than 2^31 values. */
 #ifndef RT_ENGINE_CUDA_CONV_LAUNCH_H
 #define RT_ENGINE_CUDA_CONV_LAUNCH_H

@@ -2,8 +2,9 @@
  * patches: see conv_launch.h for what is computed. A block of eight warps computes a tile of pixels by Q channels. What
  * its pixels read, 16 channels of it, is a patch of the source, which is copied once for all taps; with it come those
  * 16 rows of the weights of up to TAPS taps. That is a stage; the next ones are on their way while one is added up. A
- * warp has 32 pixels of 16 channels and reads its factors straight from the patch. conv_patch.cu and conv_patch_back.cu
- * have one direction each. */
+ * warp has 64 pixels of 16 channels and reads its factors straight from the patch. Where a layer has few pixels, two or
+ * four warps have the same ones and share the taps; their sums are added in the end, in a fixed order. conv_patch.cu
+ * and conv_patch_back.cu have one direction each. */
 #ifndef RT_ENGINE_CUDA_CONV_PATCH_CUH
 #define RT_ENGINE_CUDA_CONV_PATCH_CUH
 
@@ -23,18 +24,22 @@ enum { CLASSES = 4 };                    /* of pixels along an axis, at most */
 
 /* What a kernel is told; what all directions read comes first, as every line of it is waited for. */
 struct job {
+    const float *from, *w;
     float *to;
-    const float *from, *w, *bias;
+    const float *bias;
     int rows, depth, columns;            /* channels read; written */
-    int kernel_wide, classes;            /* taps of a line of the kernel; classes of pixels along x */
-    int down, beside, across;            /* tiles of an image (of its largest class); along the channels */
-    int slots, ahead, taps;              /* stages in shared memory; on their way at once; taps of one, at most */
+    int shares, order;                   /* warps that share the taps of their pixels: 8 >> order */
+    int slots, ahead;                    /* stages in shared memory; on their way at once */
+    divider taps;                        /* of a stage, at most */
     int patch, weights;                  /* floats of a slot */
     int images, high;                    /* of a tile */
+    divider across, beside, down;        /* tiles along the channels; of an image (of its largest class) */
     divider tile_wide, tile_pixels, patch_wide, patch_high;
+    int kernel_wide, classes;            /* taps of a line of the kernel; classes of pixels along x */
+    int add, bounded;
     bounds act;
-    int add;
-    axis y[CLASSES], x[CLASSES];         /* of each class */
+    divider line[CLASSES];               /* by x[].taps */
+    axis x[CLASSES], y[CLASSES];         /* of each class */
 };
 
 /* Where (k, column) of a tap's 16 rows of weights lies. Forward they are rows of Q; back, columns of 16, two by two as
@@ -50,69 +55,85 @@ template <int Q, bool BACK> struct weights_of { enum { FLOATS = DEEP * (BACK ? Q
 template <int Q, bool BACK> struct work {
     const job &a;
     const axis &y, &x;
+    const divider &line;                 /* of the kernel's taps */
+    int warp, lane;
     int column, r0, y0, x0;              /* first of the tile */
-    int py, px;                          /* where the patch begins */
-    int passes, slices;                  /* of taps for a slice of channels; of channels */
+    int all, passes, slices;             /* taps; passes of taps for a slice of channels; of channels */
 
-    __device__ work(const job &given, unsigned b, int cy, int cx) : a(given), y(given.y[cy]), x(given.x[cx])
+    __device__ work(const job &given, int b, int cy, int cx)
+        : a(given), y(given.y[cy]), x(given.x[cx]), line(given.line[cx])
     {
-        column = (int)(b % (unsigned)a.across) * Q, b /= (unsigned)a.across;
-        x0 = (int)(b % (unsigned)a.beside) * (int)a.tile_wide.by, b /= (unsigned)a.beside;
-        y0 = (int)(b % (unsigned)a.down) * a.high, b /= (unsigned)a.down;
-        r0 = (int)b * a.images;
-        py = first_of(y, y0), px = first_of(x, x0);
-        passes = (y.taps * x.taps + a.taps - 1) / a.taps;
+        warp = (int)threadIdx.x >> 5, lane = (int)threadIdx.x & 31;
+        int l = quotient(b, a.across), m = quotient(l, a.beside), n = quotient(m, a.down);
+        column = (b - l * (int)a.across.by) * Q;
+        x0 = (l - m * (int)a.beside.by) * (int)a.tile_wide.by;
+        y0 = (m - n * (int)a.down.by) * a.high;
+        r0 = n * a.images;
+        all = y.taps * x.taps;
+        passes = quotient(all + (int)a.taps.by - 1, a.taps);
         slices = (a.depth + DEEP - 1) / DEEP;
     }
     static __device__ int first_of(const axis &v, int at)
     { return at * v.mul + v.off + (v.step < 0 ? (v.taps - 1) * v.step : 0); }
-    /* Pixels of the patch from its first to what tap i reads. */
-    static __device__ int shift(const axis &v, int i) { return v.step < 0 ? (i - v.taps + 1) * v.step : i * v.step; }
 
+    /* A warp copies a line of the patch. */
     __device__ void copy_patch(float *patch, int slice) const
     {
-        const int count = a.images * (int)a.patch_high.by * (int)a.patch_wide.by, four = (int)threadIdx.x % 4 * 4,
-                  c = slice * DEEP + four;
+        const int py = first_of(y, y0), px = first_of(x, x0), wide = (int)a.patch_wide.by, high = (int)a.patch_high.by,
+                  lines = a.images * high, four = lane % 4 * 4, c = slice * DEEP + four;
         RT_UNROLL_N(1)
-        for (int q = (int)threadIdx.x / 4; q < count; q += WIDE / 4) {
-            int l = quotient(q, a.patch_wide), r = quotient(l, a.patch_high), iy = py + l - r * (int)a.patch_high.by,
-                ix = px + q - l * (int)a.patch_wide.by;
-            bool in = r0 + r < a.rows && (unsigned)iy < (unsigned)y.from && (unsigned)ix < (unsigned)x.from &&
-                      c < a.depth;
-            rt_copy_async(patch + q * APART + four,
-                          a.from + (in ? (((r0 + r) * y.from + iy) * x.from + ix) * a.depth + c : 0), 16, in);
+        for (int l = warp; l < lines; l += WARPS) {
+            const int r = quotient(l, a.patch_high), iy = py + l - r * high;
+            const bool is = r0 + r < a.rows && (unsigned)iy < (unsigned)y.from && c < a.depth;
+            int ix = px + lane / 4, from = (((r0 + r) * y.from + iy) * x.from + ix) * a.depth + c;
+            float *to = patch + (l * wide + lane / 4) * APART + four;
+            RT_UNROLL_N(1)
+            for (; ix < px + wide; ix += 8) {
+                bool in = is && (unsigned)ix < (unsigned)x.from;
+                rt_copy_async(to, a.from + (in ? from : 0), 16, in);
+                to += 8 * APART, from += 8 * a.depth;
+            }
         }
     }
-    /* Of a pass: its taps from `first` on. A thread has the same piece of each tap, or of each second or fourth. */
+    __device__ int taps_from(int first) const { return all - first < (int)a.taps.by ? all - first : (int)a.taps.by; }
+    /* Of a pass: its taps from `first` on; a warp copies one, the first to arrive in copy_patch() the last. */
     __device__ void copy_weights(float *weights, int slice, int first) const
     {
-        enum { PIECES = DEEP * Q / 4, STEP = WIDE / PIECES };
-        const int left = y.taps * x.taps - first, taps = left < a.taps ? left : a.taps,
-                  piece = (int)threadIdx.x % PIECES, k = BACK ? piece % 4 * 4 : piece / (Q / 4),
-                  q = BACK ? piece / 4 : piece % (Q / 4) * 4;
-        const bool in = slice * DEEP + k < a.depth && column + q < a.columns;
-        const float *from = a.w + (BACK ? (column + q) * a.depth + slice * DEEP + k
-                                        : (slice * DEEP + k) * a.columns + column + q);
-        int t = (int)threadIdx.x / PIECES, ty = (first + t) / x.taps, tx = first + t - ty * x.taps;
-        float *to = weights + t * weights_of<Q, BACK>::FLOATS + weight_at<Q, BACK>(k, q);
+        const int taps = taps_from(first), k = BACK ? lane % 4 * 4 : lane / (Q / 4),
+                  q = BACK ? lane / 4 : lane % (Q / 4) * 4, c = slice * DEEP + k,
+                  apart = BACK ? 8 * a.depth : 128 / Q * a.columns;    /* of a lane's pieces */
         RT_UNROLL_N(1)
-        for (; t < taps; t += STEP) {
-            int tap = (y.first + ty * y.jump) * a.kernel_wide + x.first + tx * x.jump;
-            rt_copy_async(to, in ? from + tap * (a.depth * a.columns) : a.w, 16, in);
-            to += STEP * weights_of<Q, BACK>::FLOATS;
-            for (tx += STEP; tx >= x.taps; tx -= x.taps) ty++;
+        for (int t = WARPS - 1 - warp; t < taps; t += WARPS) {
+            const int ty = quotient(first + t, line), tx = first + t - ty * x.taps,
+                      tap = (y.first + ty * y.jump) * a.kernel_wide + x.first + tx * x.jump;
+            int from = tap * (a.depth * a.columns) + (BACK ? (column + q) * a.depth + c : c * a.columns + column + q);
+            float *to = weights + t * weights_of<Q, BACK>::FLOATS + weight_at<Q, BACK>(k, q);
+            RT_UNROLL
+            for (int i = 0; i < DEEP * Q / 128; i++) {
+                bool in = c + (BACK ? 0 : i * (128 / Q)) < a.depth && column + q + (BACK ? i * 8 : 0) < a.columns;
+                rt_copy_async(to + weight_at<Q, BACK>(BACK ? 0 : i * (128 / Q), BACK ? i * 8 : 0),
+                              a.w + (in ? from + i * apart : 0), 16, in);
+            }
         }
     }
-    /* Of pixel p of the tile: floats of the patch from its first to what its first tap reads; where its values go, -1:
-     * there is no such pixel. */
+    /* Of pixel p of the tile: bytes of the patch from its first to what tap 0 reads; where its values go, -1: there is
+     * no such pixel. */
     __device__ int2 place(int p) const
     {
         int r = quotient(p, a.tile_pixels), q = p - r * (int)a.tile_pixels.by, ty = quotient(q, a.tile_wide),
             tx = q - ty * (int)a.tile_wide.by, ay = y0 + ty, ax = x0 + tx;
         if (r >= a.images) return make_int2(0, -1);
         bool is = r0 + r < a.rows && ay < y.count && ax < x.count;
-        return make_int2(((r * (int)a.patch_high.by + ty * y.mul) * (int)a.patch_wide.by + tx * x.mul) * APART,
+        ty = ty * y.mul - (y.step < 0 ? (y.taps - 1) * y.step : 0);
+        tx = tx * x.mul - (x.step < 0 ? (x.taps - 1) * x.step : 0);
+        return make_int2(((r * (int)a.patch_high.by + ty) * (int)a.patch_wide.by + tx) * (APART * 4),
                          is ? ((r0 + r) * y.to + ay * y.apart + y.phase) * x.to + ax * x.apart + x.phase : -1);
+    }
+    /* Bytes from what tap 0 reads to what a tap reads. */
+    __device__ int shift(int tap) const
+    {
+        int ty = quotient(tap, line);
+        return (ty * (y.step * (int)a.patch_wide.by - x.taps * x.step) + tap * x.step) * (APART * 4);
     }
 };
 
@@ -128,182 +149,232 @@ struct stage_at {
     }
 };
 
-/* A warp's sums: TALL by two pieces (16, 8) of pixels by channels. Of 16 terms lane (g, t) reads the pairs 2t and 2t +
- * 1 of either half, and takes them for terms t and t + 4 of a product of eight; column g of piece j is channel 2g + j.
- */
+/* A float as two of tf32 in an instruction less than split(): tensor cores read the upper 19 bits of the first, which
+ * is the float as it is, and the second is what they do not see. It has up to 13 bits and is of the float's sign, so
+ * only one factor of a product is taken so: what is left out has either sign and sums do not drift. */
+RT_DEVICE void cut(float x, uint32_t &high, uint32_t &low)
+{
+    high = __float_as_uint(x);
+    low = __float_as_uint(x - __uint_as_float(high & 0xffffe000u));
+}
+
+/* A warp's sums: 16 channels by PIECES of eight pixels. Channels are the left factor of a product, pixels the right
+ * one, whose registers are then those that a pair of terms is read into: of 16 terms lane (g, t) reads the pairs 2t and
+ * 2t + 1 of either half, and takes them for terms t and t + 4 of a product of eight. Lines g and g + 8 of the left
+ * factor are channels 2g and 2g + 1. */
+enum { PIECES = 8, PIXELS = 8 * PIECES };
 template <int MATH, int Q, bool BACK> struct warp_sums {
-    enum { N = 2, TALL = 2 };
-    float acc[TALL][N][4];
+    float acc[PIECES][4];                /* channel 2g of pixels 2t, 2t + 1, then channel 2g + 1 */
 
     RT_DEVICE int lane() { return (int)threadIdx.x & 31; }
 
     __device__ void clear()
     {
         RT_UNROLL
-        for (int i = 0; i < TALL * N * 4; i++) acc[i / 8][i / 4 % 2][i % 4] = 0.0f;
+        for (int i = 0; i < PIECES * 4; i++) acc[i / 4][i % 4] = 0.0f;
     }
-    /* The two terms of this lane in half h of each column. */
-    static __device__ void columns(float2 (&b)[N], const float *w, int h)
+    /* The two terms of this lane in half h of either channel. */
+    static __device__ void weights(float2 (&v)[2], const float *w, int h)
     {
         const int g = lane() >> 2, t = lane() & 3;
         if (BACK) {
             RT_UNROLL
-            for (int j = 0; j < N; j++) b[j] = *(const float2 *)(w + weight_at<Q, true>(h * 8 + 2 * t, 2 * g + j));
+            for (int j = 0; j < 2; j++) v[j] = *(const float2 *)(w + weight_at<Q, true>(h * 8 + 2 * t, 2 * g + j));
         } else {
-            float2 u = *(const float2 *)(w + weight_at<Q, false>(h * 8 + 2 * t, 2 * g)),
-                   v = *(const float2 *)(w + weight_at<Q, false>(h * 8 + 2 * t + 1, 2 * g));
-            b[0] = make_float2(u.x, v.x);
-            b[1] = make_float2(u.y, v.y);
+            float2 k = *(const float2 *)(w + weight_at<Q, false>(h * 8 + 2 * t, 2 * g)),
+                   l = *(const float2 *)(w + weight_at<Q, false>(h * 8 + 2 * t + 1, 2 * g));
+            v[0] = make_float2(k.x, l.x);
+            v[1] = make_float2(k.y, l.y);
         }
     }
-    static __device__ void take(float x, uint32_t &high, uint32_t &low)
+    /* 16 terms: those of pixel g of piece i lie `shift` bytes behind at[i], where this lane's begin; w: those of the
+     * warp's first channel. Sums of 16 terms start from 0 and are then added as floats are: tensor cores cut off what
+     * they add. */
+    __device__ void add_split(const char *const (&at)[PIECES], int shift, const float *w)
     {
-        if (MATH == RT_CONV_TF32X3) split(x, high, low);
-        else high = rt_tf32(x);
-    }
-    static __device__ void products(float (*c)[N][4], const uint32_t (&a)[N][4], const uint32_t (&b)[N][2])
-    {
-        RT_UNROLL
-        for (int i = 0; i < N; i++) {
-            RT_UNROLL
-            for (int j = 0; j < N; j++) rt_mma_tf32(c[i][j], a[i], b[j]);
-        }
-    }
-    /* 16 terms: at[2i] and at[2i + 1] are where those of pixels g and g + 8 of piece i lie, behind `patch`; w: those of
-     * the warp's first channel. Sums of a few terms start from 0 and are then added as floats are: tensor cores cut off
-     * what they add. */
-    __device__ void add_tf32(const float *patch, const int (&at)[2 * TALL], const float *w)
-    {
-        uint32_t bh[2][N][2], bl[2][N][2];
+        enum { ONCE = 4 };
+        uint32_t high[2][4], low[2][4];
         RT_UNROLL
         for (int h = 0; h < 2; h++) {
-            float2 v[N];
-            columns(v, w, h);
+            float2 v[2];
+            weights(v, w, h);
             RT_UNROLL
-            for (int j = 0; j < N; j++) {
-                take(v[j].x, bh[h][j][0], bl[h][j][0]);
-                take(v[j].y, bh[h][j][1], bl[h][j][1]);
+            for (int j = 0; j < 2; j++) {
+                split(v[j].x, high[h][j], low[h][j]);
+                split(v[j].y, high[h][j + 2], low[h][j + 2]);
             }
         }
         RT_UNROLL
-        for (int two = 0; two < TALL; two += N) {
-            float part[2][N][N][4] = {};                /* of the halves: chains of products are short */
+        for (int first = 0; first < PIECES; first += ONCE) {
+            float part[ONCE][4] = {};
             RT_UNROLL
             for (int h = 0; h < 2; h++) {
-                uint32_t ah[N][4], al[N][4];
+                uint32_t bh[ONCE][2], bl[ONCE][2];
                 RT_UNROLL
-                for (int i = 0; i < 2 * N; i++) {
-                    float2 u = *(const float2 *)(patch + at[2 * two + i] + h * 8);
-                    take(u.x, ah[i / 2][i % 2], al[i / 2][i % 2]);
-                    take(u.y, ah[i / 2][i % 2 + 2], al[i / 2][i % 2 + 2]);
+                for (int i = 0; i < ONCE; i++) {
+                    float2 u = *(const float2 *)(at[first + i] + shift + h * 32);
+                    cut(u.x, bh[i][0], bl[i][0]);
+                    cut(u.y, bh[i][1], bl[i][1]);
                 }
-                if constexpr (MATH == RT_CONV_TF32X3) {
-                    products(part[h], al, bh[h]);
-                    products(part[h], ah, bl[h]);
-                    products(part[h], ah, bh[h]);
-                } else products(acc + two, ah, bh[h]);
-            }
-            if constexpr (MATH == RT_CONV_TF32X3) {
                 RT_UNROLL
-                for (int i = 0; i < N * N * 4; i++) {
-                    const int y = i / 8, x = i / 4 % 2, q = i % 4;
-                    acc[two + y][x][q] += part[0][y][x][q] + part[1][y][x][q];
-                }
+                for (int i = 0; i < ONCE; i++) rt_mma_tf32(part[i], high[h], bl[i]);
+                RT_UNROLL
+                for (int i = 0; i < ONCE; i++) rt_mma_tf32(part[i], low[h], bh[i]);
+                RT_UNROLL
+                for (int i = 0; i < ONCE; i++) rt_mma_tf32(part[i], high[h], bh[i]);
             }
+            RT_UNROLL
+            for (int i = 0; i < ONCE * 4; i++) acc[first + i / 4][i % 4] += part[i / 4][i % 4];
         }
     }
-    __device__ void add_bf16(const float *patch, const int (&at)[2 * TALL], const float *w)
+    __device__ void add_tf32(const char *const (&at)[PIECES], int shift, const float *w)
     {
-        uint32_t b[N][2], a[TALL][4];
         RT_UNROLL
         for (int h = 0; h < 2; h++) {
-            float2 v[N];
-            columns(v, w, h);
+            float2 v[2];
+            weights(v, w, h);
+            const uint32_t a[4] = {rt_tf32(v[0].x), rt_tf32(v[1].x), rt_tf32(v[0].y), rt_tf32(v[1].y)};
             RT_UNROLL
-            for (int j = 0; j < N; j++) b[j][h] = rt_bf16_pair(v[j].x, v[j].y);
-            RT_UNROLL
-            for (int i = 0; i < 2 * TALL; i++) {
-                float2 u = *(const float2 *)(patch + at[i] + h * 8);
-                a[i / 2][i % 2 + 2 * h] = rt_bf16_pair(u.x, u.y);
+            for (int i = 0; i < PIECES; i++) {
+                float2 u = *(const float2 *)(at[i] + shift + h * 32);
+                const uint32_t b[2] = {rt_tf32(u.x), rt_tf32(u.y)};
+                rt_mma_tf32(acc[i], a, b);
             }
         }
+    }
+    __device__ void add_bf16(const char *const (&at)[PIECES], int shift, const float *w)
+    {
+        uint32_t a[4];
         RT_UNROLL
-        for (int i = 0; i < TALL; i++) {
-            RT_UNROLL
-            for (int j = 0; j < N; j++) rt_mma_bf16(acc[i][j], a[i], b[j]);
+        for (int h = 0; h < 2; h++) {
+            float2 v[2];
+            weights(v, w, h);
+            a[2 * h] = rt_bf16_pair(v[0].x, v[0].y), a[2 * h + 1] = rt_bf16_pair(v[1].x, v[1].y);
+        }
+        RT_UNROLL
+        for (int i = 0; i < PIECES; i++) {
+            float2 u = *(const float2 *)(at[i] + shift), v = *(const float2 *)(at[i] + shift + 32);
+            const uint32_t b[2] = {rt_bf16_pair(u.x, u.y), rt_bf16_pair(v.x, v.y)};
+            rt_mma_bf16(acc[i], a, b);
         }
     }
-    __device__ void add(const float *patch, const int (&at)[2 * TALL], const float *w)
+    __device__ void add(const char *const (&at)[PIECES], int shift, const float *w)
     {
-        if constexpr (MATH == RT_CONV_BF16) add_bf16(patch, at, w);
-        else add_tf32(patch, at, w);
+        if constexpr (MATH == RT_CONV_BF16) add_bf16(at, shift, w);
+        else if constexpr (MATH == RT_CONV_TF32) add_tf32(at, shift, w);
+        else add_split(at, shift, w);
     }
-    /* The lane's four channels of pixel 8 i + g. */
-    __device__ float4 four(int i) const
+    /* Adds up what `shares` warps have of the same pixels; each of them then has the sums of the pieces of its share.
+     * `there`: 16 bytes of each lane, piece and warp of these pixels; all warps of the block are here, idle ones too.
+     */
+    __device__ void gather(float4 *there, int share, int shares, bool works)
     {
-        const int q = i % 2 * 2;
-        return make_float4(acc[i / 2][0][q], acc[i / 2][1][q], acc[i / 2][0][q + 1], acc[i / 2][1][q + 1]);
+        __syncthreads();                                /* nobody reads the last stage any more */
+        RT_UNROLL
+        for (int i = 0; works && i < PIECES; i++)
+            there[(share * PIECES + i) * 32 + lane()] = make_float4(acc[i][0], acc[i][1], acc[i][2], acc[i][3]);
+        __syncthreads();
+        if (!works) return;
+        clear();
+        RT_UNROLL_N(1)
+        for (int s = 0; s < shares; s++) {
+            RT_UNROLL
+            for (int i = 0; i < PIECES; i++) {
+                if (!has(i, share, shares)) continue;
+                float4 u = there[(s * PIECES + i) * 32 + lane()];
+                acc[i][0] += u.x, acc[i][1] += u.y, acc[i][2] += u.z, acc[i][3] += u.w;
+            }
+        }
+    }
+    static __device__ bool has(int i, int share, int shares) { return (i & (shares - 1)) == share; }
+    /* Writes the pieces of its share: this lane two channels, from `column` on, of pixels 8 i + 2t and 8 i + 2t + 1,
+     * which go to places[].y. */
+    __device__ void store(const job &a, const int2 *places, int column, int share) const
+    {
+        enum { ONCE = PIECES };                         /* pixels; all are read before one is written */
+        const float2 bias = a.bias ? *(const float2 *)(a.bias + column) : make_float2(0, 0);
+        char *to = (char *)(a.to + column);
+        const int apart = a.columns * (int)sizeof(float);
+        RT_UNROLL
+        for (int first = 0; first < 2 * PIECES; first += ONCE) {
+            float2 v[ONCE];
+            int at[ONCE];
+            RT_UNROLL
+            for (int i = 0; i < ONCE; i++) {
+                const int piece = (first + i) / 2, j = i % 2;
+                at[i] = has(piece, share, a.shares) ? places[piece * 8 + 2 * (lane() & 3) + j].y : -1;
+                v[i] = make_float2(acc[piece][j] + bias.x, acc[piece][2 + j] + bias.y);
+            }
+            if (a.add) {
+                RT_UNROLL
+                for (int i = 0; i < ONCE; i++) {
+                    float2 old = make_float2(0, 0);
+                    if (at[i] >= 0) old = *(const float2 *)(to + (ptrdiff_t)at[i] * apart);
+                    v[i].x += old.x, v[i].y += old.y;
+                }
+            }
+            if (a.bounded) {
+                RT_UNROLL
+                for (int i = 0; i < ONCE; i++) v[i] = make_float2(within(v[i].x, a.act), within(v[i].y, a.act));
+            }
+            RT_UNROLL
+            for (int i = 0; i < ONCE; i++) if (at[i] >= 0) *(float2 *)(to + (ptrdiff_t)at[i] * apart) = v[i];
+        }
     }
 };
 
 template <int MATH, int Q, bool BACK> __global__ void __launch_bounds__(WIDE, 2) k_patch(job a)
 {
-    RT_SHARED_DYNAMIC(float, shared);
-    typedef warp_sums<MATH, Q, BACK> sums;
-    enum { PLACES = 2 * sums::TALL };
+    RT_SHARED_DYNAMIC(int2, places);                    /* of the tile's pixels; then patches, weights */
+    enum { BESIDE = Q / 16 };                           /* warps along the channels */
     const int c = BACK ? (int)blockIdx.y : 0, cy = BACK ? c / a.classes : 0;             /* class of the pixels */
-    const work<Q, BACK> w(a, blockIdx.x, cy, c - cy * (BACK ? a.classes : 1));
-    const int warp = (int)threadIdx.x >> 5, lane = (int)threadIdx.x & 31, p0 = warp / (Q / 16) * (8 * PLACES),
-              q0 = warp % (Q / 16) * 16, works = p0 < a.images * (int)a.tile_pixels.by, stages = w.slices * w.passes;
-    float *weights = shared + a.slots * a.patch;
-    int at[PLACES];
-    sums sum;
+    const work<Q, BACK> w(a, (int)blockIdx.x, cy, c - cy * (BACK ? a.classes : 1));
+    const int lane = w.lane, share = w.warp >> a.order, piece = w.warp & ((1 << a.order) - 1),
+              p0 = piece / BESIDE * PIXELS, q0 = piece % BESIDE * 16, most = ((1 << a.order) / BESIDE) * PIXELS,
+              stages = w.slices * w.passes, works = p0 < a.images * (int)a.tile_pixels.by;
+    float *shared = (float *)(places + most), *weights = shared + a.slots * a.patch;
+    RT_UNROLL_N(1)
+    for (int p = (int)threadIdx.x; p < most; p += WIDE) places[p] = w.place(p);
+    const char *at[PIECES];                             /* of each piece: what tap 0 of patch 0 reads */
+    int done = 0;                           /* taps of the stages before */
+    warp_sums<MATH, Q, BACK> sum;
     sum.clear();
     stage_at now = {}, next = {};
     for (int stage = -a.ahead; stage < stages; stage++) {
         if (stage >= 0) {
-            if (a.ahead > 1) rt_copy_wait<2>();
+            if (a.ahead > 2) rt_copy_wait<2>();
+            else if (a.ahead > 1) rt_copy_wait<1>();
             else rt_copy_wait<0>();
             __syncthreads();                            /* nobody reads any more what comes next */
         }
         if (stage + a.ahead < stages) {
             if (next.pass == 0) w.copy_patch(shared + next.patch * a.patch, next.slice);
-            w.copy_weights(weights + next.weights * a.weights, next.slice, next.pass * a.taps);
+            w.copy_weights(weights + next.weights * a.weights, next.slice, next.pass * (int)a.taps.by);
             next.next(w.passes, a.slots);
         }
         rt_copy_commit();
         if (stage < 0 || !works) continue;
         if (stage == 0) {
             RT_UNROLL
-            for (int i = 0; i < PLACES; i++) at[i] = w.place(p0 + i * 8 + (lane >> 2)).x + 2 * (lane & 3);
+            for (int i = 0; i < PIECES; i++)
+                at[i] = (const char *)(shared + 2 * (lane & 3)) + places[p0 + i * 8 + (lane >> 2)].x;
         }
-        const int first = now.pass * a.taps, left = w.y.taps * w.x.taps - first, taps = left < a.taps ? left : a.taps;
-        const float *patch = shared + now.patch * a.patch,
-                    *rows = weights + now.weights * a.weights + weight_at<Q, BACK>(0, q0);
-        int ty = first / w.x.taps, tx = first - ty * w.x.taps;
+        const int first = now.pass * (int)a.taps.by, taps = w.taps_from(first);
+        int t = (share - done) & (a.shares - 1);
+        const float *rows = weights + now.weights * a.weights + weight_at<Q, BACK>(0, q0) +
+                            t * weights_of<Q, BACK>::FLOATS;
         RT_UNROLL_N(1)
-        for (int t = 0; t < taps; t++) {
-            sum.add(patch + (w.shift(w.y, ty) * (int)a.patch_wide.by + w.shift(w.x, tx)) * APART, at, rows);
-            rows += weights_of<Q, BACK>::FLOATS;
-            if (++tx == w.x.taps) tx = 0, ty++;
+        for (; t < taps; t += a.shares) {
+            sum.add(at, now.patch * a.patch * 4 + w.shift(first + t), rows);
+            rows += a.shares * weights_of<Q, BACK>::FLOATS;
         }
+        done += taps;
         now.next(w.passes, a.slots);
     }
-    const int column = w.column + q0 + (lane & 3) * 4;
-    if (!works || column >= a.columns) return;
-    float4 bias = a.bias ? *(const float4 *)(a.bias + column) : make_float4(0, 0, 0, 0);
-    RT_UNROLL
-    for (int i = 0; i < PLACES; i++) {
-        int place = w.place(p0 + i * 8 + (lane >> 2)).y;
-        if (place < 0) continue;
-        float4 v = sum.four(i), *at = (float4 *)(a.to + (ptrdiff_t)place * a.columns + column);
-        v.x += bias.x, v.y += bias.y, v.z += bias.z, v.w += bias.w;
-        if (a.add) {
-            float4 old = *at;
-            v.x += old.x, v.y += old.y, v.z += old.z, v.w += old.w;
-        }
-        *at = make_float4(within(v.x, a.act), within(v.y, a.act), within(v.z, a.act), within(v.w, a.act));
-    }
+    const int column = w.column + q0 + (lane >> 2) * 2;
+    if (a.shares > 1) sum.gather((float4 *)shared + piece * (a.shares * PIECES * 32), share, a.shares, works);
+    else if (!stages) __syncthreads();                  /* for the places */
+    if (works && column < a.columns) sum.store(a, places + p0, column, share);
 }
 
 /* ---- the host's side: how pixels are cut into tiles; that changes no sum ---- */
@@ -325,52 +396,62 @@ inline int most_taps(const axis *v, int classes)
     return most;
 }
 
-inline size_t bytes_of(const job &a) { return (size_t)a.slots * (size_t)(a.patch + a.weights) * sizeof(float); }
+/* Of a tile, at most. */
+template <int Q> int pixels_of(const job &a) { return WARPS / a.shares / (Q / 16) * PIXELS; }
+
+template <int Q> size_t bytes_of(const job &a)
+{
+    size_t stages = (size_t)a.slots * (size_t)(a.patch + a.weights) * sizeof(float),
+           sums = a.shares > 1 ? WARPS * PIXELS * 16 * sizeof(float) : 0;
+    return (size_t)pixels_of<Q>(a) * sizeof(int2) + (stages > sums ? stages : sums);
+}
 
 /* Tries a tile; its cost in clocks of a processor, about; 0: it takes too much. */
 template <int Q, bool BACK> double try_tile(job &a, const rt_conv_shape &s, int high, int wide, int images)
 {
-    enum { CARD = 132, STEP = 38, BYTES = 40, FREE = 48 << 10 };   /* of a warp's 16 terms; copied in a clock */
+    /* Of a warp's 16 terms: when tensor cores are busy; when it is alone. Copied in a clock. Of a block. */
+    enum { CARD = 132, STEP = 90, ALONE = 400, BYTES = 40, ONCE = 1500 };
     const int slices = (a.depth + DEEP - 1) / DEEP,
               down = BACK ? s.sh : 1, beside = BACK ? s.sw : 1, taps = most_taps(a.y, down) * most_taps(a.x, beside),
               ph = patch_of(a.y, down, high), pw = patch_of(a.x, beside, wide);
-    a.taps = taps < TAPS ? taps : TAPS;
+    a.taps = divider_of(taps < TAPS ? taps : TAPS);
     a.patch = images * ph * pw * APART;
-    a.weights = a.taps * weights_of<Q, BACK>::FLOATS;
-    const int stages = slices * ((taps + a.taps - 1) / a.taps);
-    a.slots = stages > 2 ? 4 : stages;
-    if (a.slots == 4 && bytes_of(a) > FREE) a.slots = 2;
+    a.weights = (int)a.taps.by * weights_of<Q, BACK>::FLOATS;
+    const int stages = slices * ((taps + (int)a.taps.by - 1) / (int)a.taps.by);
+    for (a.slots = stages < 4 ? stages : 4; a.slots > 1 && bytes_of<Q>(a) > LIMIT;) a.slots--;
+    if (bytes_of<Q>(a) > LIMIT || (a.slots == 1 && stages > 1)) return 0;
     a.ahead = a.slots > 1 ? a.slots - 1 : 1;
-    if (bytes_of(a) > LIMIT) return 0;
     a.images = images, a.high = high;
-    a.down = (a.y[0].count + high - 1) / high, a.beside = (a.x[0].count + wide - 1) / wide;
-    a.across = (a.columns + Q - 1) / Q;
+    a.down = divider_of((a.y[0].count + high - 1) / high), a.beside = divider_of((a.x[0].count + wide - 1) / wide);
+    a.across = divider_of((a.columns + Q - 1) / Q);
     a.tile_wide = divider_of(wide), a.tile_pixels = divider_of(high * wide);
     a.patch_wide = divider_of(pw), a.patch_high = divider_of(ph);
-    double blocks = (double)((s.rows + images - 1) / images) * a.down * a.beside * a.across * down * beside,
-           rounds = blocks / CARD;
+    double blocks = (double)((s.rows + images - 1) / images) * a.down.by * a.beside.by * a.across.by * down * beside,
+           rounds = blocks / CARD, pairs;
     if (rounds < 4) rounds = ceil(rounds);
-    int warps = (images * high * wide + 31) / 32 * (Q / 16);
-    if (warps < 4) warps = 4;
-    return rounds * (STEP * (double)warps * slices * taps +
-                     64.0 * slices * ((double)images * ph * pw + (double)taps * Q) / BYTES);
+    pairs = rounds < 4 ? ceil(rounds / 2) : rounds / 2;               /* two blocks at once */
+    double steps = (double)slices * taps, busy = rounds * STEP * steps * ((images * high * wide + PIXELS - 1) / PIXELS *
+                                                                         (Q / 16)),
+           alone = pairs * ALONE * steps / a.shares;
+    return (busy > alone ? busy : alone) + pairs * ONCE +
+           rounds * 64.0 * slices * ((double)images * ph * pw + (double)taps * Q) / BYTES;
 }
 
 /* The cheapest of tiles that cut images evenly, or have several of them. */
 template <int Q, bool BACK> bool choose_tile(job &a, const rt_conv_shape &s)
 {
     const int rows = a.y[0].count, columns = a.x[0].count;    /* the first class is the largest */
-    enum { PIXELS = WARPS * 32 * 16 / Q };
+    const int most_pixels = pixels_of<Q>(a);
     double least = 0;
     job best = a;
     for (int beside = 1; beside <= columns; beside++) {
         int wide = (columns + beside - 1) / beside;
-        if (wide > PIXELS || (beside > 1 && (wide - 1) * beside >= columns)) continue;
+        if (wide > most_pixels || (beside > 1 && (wide - 1) * beside >= columns)) continue;
         if (wide < 8 && beside > 1) break;
-        int most = PIXELS / wide < rows ? PIXELS / wide : rows;
+        int most = most_pixels / wide < rows ? most_pixels / wide : rows;
         for (int down = (rows + most - 1) / most, tries = 0; down <= rows && tries < 6; down++, tries++) {
             int high = (rows + down - 1) / down, whole = down == 1 && beside == 1;
-            for (int images = 1; images * high * wide <= PIXELS && images <= a.rows; images++) {
+            for (int images = 1; images * high * wide <= most_pixels && images <= a.rows; images++) {
                 double cost = try_tile<Q, BACK>(a, s, high, wide, images);
                 if (cost > 0 && (least <= 0 || cost < least)) least = cost, best = a;
                 if (!whole) break;
@@ -381,11 +462,23 @@ template <int Q, bool BACK> bool choose_tile(job &a, const rt_conv_shape &s)
     return least > 0;
 }
 
+/* Warps that share the taps of a pixel, by the shape alone, as it orders the sums: so many that a batch of common size
+ * keeps a large card busy. */
+template <bool BACK> int shares_of(const job &a, const rt_conv_shape &s)
+{
+    const int most = most_taps(a.y, BACK ? s.sh : 1) * most_taps(a.x, BACK ? s.sw : 1);
+    if (!most) return 1;
+    const int64_t warps = (int64_t)((a.y[0].count * a.x[0].count + PIXELS - 1) / PIXELS) * ((a.columns + 15) / 16) *
+                          s.kh * s.kw / most,           /* classes by their taps, in such of the first */
+                  steps = (int64_t)most * ((a.depth + DEEP - 1) / DEEP);
+    return warps <= 4 && steps >= 12 ? 4 : warps <= 12 && steps >= 6 ? 2 : 1;
+}
+
 template <int MATH, int Q, bool BACK> bool launch(cudaStream_t stream, job a, const rt_conv_shape &s)
 {
     if (!choose_tile<Q, BACK>(a, s)) return false;
-    size_t bytes = bytes_of(a), blocks = (size_t)((s.rows + a.images - 1) / a.images) * (size_t)a.down *
-                                         (size_t)a.beside * (size_t)a.across;
+    size_t bytes = bytes_of<Q>(a), blocks = (size_t)((s.rows + a.images - 1) / a.images) * a.down.by * a.beside.by *
+                                            a.across.by;
     if (blocks > INT32_MAX) return false;
     if (!rt_shared_allowed(k_patch<MATH, Q, BACK>, bytes)) return false;
     RT_LAUNCH((k_patch<MATH, Q, BACK>), dim3((unsigned)blocks, BACK ? (unsigned)(s.sh * s.sw) : 1),
@@ -396,8 +489,7 @@ template <int MATH, int Q, bool BACK> bool launch(cudaStream_t stream, job a, co
 template <int MATH, bool BACK> bool launch_columns(cudaStream_t stream, const job &a, const rt_conv_shape &s)
 {
     if (a.columns <= 16) return launch<MATH, 16, BACK>(stream, a, s);
-    if (a.columns <= 32) return launch<MATH, 32, BACK>(stream, a, s);
-    return launch<MATH, 64, BACK>(stream, a, s);
+    return launch<MATH, 32, BACK>(stream, a, s);
 }
 
 /* False: not with this shape; nothing was launched. */
@@ -408,12 +500,17 @@ template <bool BACK> bool launch_patch(cudaStream_t stream, const rt_conv_shape 
     if (s.kh * s.kw == 1) return false;                 /* each pixel is read once as it is */
     if (BACK && (s.sh > CLASSES || s.sw > CLASSES)) return false;
     a.rows = s.rows, a.depth = BACK ? s.n : s.c, a.columns = BACK ? s.c : s.n, a.kernel_wide = s.kw, a.classes = s.sw;
+    a.bounded = a.act.low > -INFINITY || a.act.high < INFINITY;
     for (int i = 0; i < (BACK ? s.sh : 1); i++)
         a.y[i] = BACK ? axis_back(s.oh, s.h, s.kh, s.sh, s.dh, s.pt, i)
                       : axis_forward(s.h, s.oh, s.kh, s.sh, s.dh, s.pt);
-    for (int i = 0; i < (BACK ? s.sw : 1); i++)
+    for (int i = 0; i < (BACK ? s.sw : 1); i++) {
         a.x[i] = BACK ? axis_back(s.ow, s.w, s.kw, s.sw, s.dw, s.pl, i)
                       : axis_forward(s.w, s.ow, s.kw, s.sw, s.dw, s.pl);
+        a.line[i] = divider_of(a.x[i].taps > 0 ? a.x[i].taps : 1);
+    }
+    a.shares = shares_of<BACK>(a, s);
+    while (WARPS >> a.order > a.shares) a.order++;
     if (math == RT_CONV_TF32X3) return launch_columns<RT_CONV_TF32X3, BACK>(stream, a, s);
     if (math == RT_CONV_TF32) return launch_columns<RT_CONV_TF32, BACK>(stream, a, s);
     return launch_columns<RT_CONV_BF16, BACK>(stream, a, s);

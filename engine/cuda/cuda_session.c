@@ -393,8 +393,8 @@ static void describe(const rt_session *base, void (*line)(void *, const char *),
     snprintf(text, sizeof text,
              "%zu launches in one graph for %d rows; %.1f MiB of device memory, of which %d blocks of "
              "rows and targets %.1f",
-             s->launches - (s->stamps ? (size_t)rt_cuda_stamps_count(s->stamps) : 0), s->spec.batch, (double)s->bytes / 0x1p20, s->depth,
-             (double)((size_t)s->depth * s->block_bytes) / 0x1p20);
+             s->launches - (s->stamps ? (size_t)rt_cuda_stamps_count(s->stamps) : 0), s->spec.batch,
+             (double)s->bytes / 0x1p20, s->depth, (double)((size_t)s->depth * s->block_bytes) / 0x1p20);
     line(arg, text);
     if (s->together > 1) {
         snprintf(text, sizeof text, "%d steps are launched together", s->together);
