@@ -22,6 +22,12 @@ enum { APART = DEEP + 8 };
 
 enum { CLASSES = 4 };                    /* of pixels along an axis, at most */
 
+/* Of a class of pixels along either axis. */
+struct side {
+    axis y, x;
+    divider line;                        /* by x.taps */
+};
+
 /* What a kernel is told; what all directions read comes first, as every line of it is waited for. */
 struct job {
     const float *from, *w;
@@ -38,8 +44,7 @@ struct job {
     int kernel_wide, classes;            /* taps of a line of the kernel; classes of pixels along x */
     int add, bounded;
     bounds act;
-    divider line[CLASSES];               /* by x[].taps */
-    axis x[CLASSES], y[CLASSES];         /* of each class */
+    side sides[CLASSES];
 };
 
 /* Where (k, column) of a tap's 16 rows of weights lies. Forward they are rows of Q; back, columns of 16, two by two as
@@ -61,7 +66,7 @@ template <int Q, bool BACK> struct work {
     int all, passes, slices;             /* taps; passes of taps for a slice of channels; of channels */
 
     __device__ work(const job &given, int b, int cy, int cx)
-        : a(given), y(given.y[cy]), x(given.x[cx]), line(given.line[cx])
+        : a(given), y(given.sides[cy].y), x(given.sides[cx].x), line(given.sides[cx].line)
     {
         warp = (int)threadIdx.x >> 5, lane = (int)threadIdx.x & 31;
         int l = quotient(b, a.across), m = quotient(l, a.beside), n = quotient(m, a.down);
@@ -380,20 +385,23 @@ template <int MATH, int Q, bool BACK> __global__ void __launch_bounds__(WIDE, 2)
 /* ---- the host's side: how pixels are cut into tiles; that changes no sum ---- */
 
 /* Pixels of a patch along an axis. */
-inline int patch_of(const axis *v, int classes, int tile)
+inline int patch_of(const job &a, axis side::*along, int classes, int tile)
 {
     int most = 0;
     for (int i = 0; i < classes; i++) {
-        int step = v[i].step < 0 ? -v[i].step : v[i].step, reads = (tile - 1) * v[i].mul + (v[i].taps - 1) * step + 1;
+        const axis &v = a.sides[i].*along;
+        int step = v.step < 0 ? -v.step : v.step, reads = (tile - 1) * v.mul + (v.taps - 1) * step + 1;
         if (reads > most) most = reads;
     }
     return most;
 }
-inline int most_taps(const axis *v, int classes)
+/* Of a class, at most. */
+template <bool BACK> int most_taps(const job &a, const rt_conv_shape &s)
 {
-    int most = 0;
-    for (int i = 0; i < classes; i++) if (v[i].taps > most) most = v[i].taps;
-    return most;
+    int y = 0, x = 0;
+    for (int i = 0; i < (BACK ? s.sh : 1); i++) if (a.sides[i].y.taps > y) y = a.sides[i].y.taps;
+    for (int i = 0; i < (BACK ? s.sw : 1); i++) if (a.sides[i].x.taps > x) x = a.sides[i].x.taps;
+    return y * x;
 }
 
 /* Of a tile, at most. */
@@ -412,8 +420,8 @@ template <int Q, bool BACK> double try_tile(job &a, const rt_conv_shape &s, int 
     /* Of a warp's 16 terms: when tensor cores are busy; when it is alone. Copied in a clock. Of a block. */
     enum { CARD = 132, STEP = 90, ALONE = 400, BYTES = 40, ONCE = 1500 };
     const int slices = (a.depth + DEEP - 1) / DEEP,
-              down = BACK ? s.sh : 1, beside = BACK ? s.sw : 1, taps = most_taps(a.y, down) * most_taps(a.x, beside),
-              ph = patch_of(a.y, down, high), pw = patch_of(a.x, beside, wide);
+              down = BACK ? s.sh : 1, beside = BACK ? s.sw : 1, taps = most_taps<BACK>(a, s),
+              ph = patch_of(a, &side::y, down, high), pw = patch_of(a, &side::x, beside, wide);
     a.taps = divider_of(taps < TAPS ? taps : TAPS);
     a.patch = images * ph * pw * APART;
     a.weights = (int)a.taps.by * weights_of<Q, BACK>::FLOATS;
@@ -422,7 +430,7 @@ template <int Q, bool BACK> double try_tile(job &a, const rt_conv_shape &s, int 
     if (bytes_of<Q>(a) > LIMIT || (a.slots == 1 && stages > 1)) return 0;
     a.ahead = a.slots > 1 ? a.slots - 1 : 1;
     a.images = images, a.high = high;
-    a.down = divider_of((a.y[0].count + high - 1) / high), a.beside = divider_of((a.x[0].count + wide - 1) / wide);
+    a.down = divider_of((a.sides[0].y.count + high - 1) / high), a.beside = divider_of((a.sides[0].x.count + wide - 1) / wide);
     a.across = divider_of((a.columns + Q - 1) / Q);
     a.tile_wide = divider_of(wide), a.tile_pixels = divider_of(high * wide);
     a.patch_wide = divider_of(pw), a.patch_high = divider_of(ph);
@@ -440,7 +448,7 @@ template <int Q, bool BACK> double try_tile(job &a, const rt_conv_shape &s, int 
 /* The cheapest of tiles that cut images evenly, or have several of them. */
 template <int Q, bool BACK> bool choose_tile(job &a, const rt_conv_shape &s)
 {
-    const int rows = a.y[0].count, columns = a.x[0].count;    /* the first class is the largest */
+    const int rows = a.sides[0].y.count, columns = a.sides[0].x.count;    /* the first class is the largest */
     const int most_pixels = pixels_of<Q>(a);
     double least = 0;
     job best = a;
@@ -466,9 +474,9 @@ template <int Q, bool BACK> bool choose_tile(job &a, const rt_conv_shape &s)
  * keeps a large card busy. */
 template <bool BACK> int shares_of(const job &a, const rt_conv_shape &s)
 {
-    const int most = most_taps(a.y, BACK ? s.sh : 1) * most_taps(a.x, BACK ? s.sw : 1);
+    const int most = most_taps<BACK>(a, s);
     if (!most) return 1;
-    const int64_t warps = (int64_t)((a.y[0].count * a.x[0].count + PIXELS - 1) / PIXELS) * ((a.columns + 15) / 16) *
+    const int64_t warps = (int64_t)((a.sides[0].y.count * a.sides[0].x.count + PIXELS - 1) / PIXELS) * ((a.columns + 15) / 16) *
                           s.kh * s.kw / most,           /* classes by their taps, in such of the first */
                   steps = (int64_t)most * ((a.depth + DEEP - 1) / DEEP);
     return warps <= 4 && steps >= 12 ? 4 : warps <= 12 && steps >= 6 ? 2 : 1;
@@ -502,12 +510,12 @@ template <bool BACK> bool launch_patch(cudaStream_t stream, const rt_conv_shape 
     a.rows = s.rows, a.depth = BACK ? s.n : s.c, a.columns = BACK ? s.c : s.n, a.kernel_wide = s.kw, a.classes = s.sw;
     a.bounded = a.act.low > -INFINITY || a.act.high < INFINITY;
     for (int i = 0; i < (BACK ? s.sh : 1); i++)
-        a.y[i] = BACK ? axis_back(s.oh, s.h, s.kh, s.sh, s.dh, s.pt, i)
-                      : axis_forward(s.h, s.oh, s.kh, s.sh, s.dh, s.pt);
+        a.sides[i].y = BACK ? axis_back(s.oh, s.h, s.kh, s.sh, s.dh, s.pt, i)
+                            : axis_forward(s.h, s.oh, s.kh, s.sh, s.dh, s.pt);
     for (int i = 0; i < (BACK ? s.sw : 1); i++) {
-        a.x[i] = BACK ? axis_back(s.ow, s.w, s.kw, s.sw, s.dw, s.pl, i)
+        axis x = BACK ? axis_back(s.ow, s.w, s.kw, s.sw, s.dw, s.pl, i)
                       : axis_forward(s.w, s.ow, s.kw, s.sw, s.dw, s.pl);
-        a.line[i] = divider_of(a.x[i].taps > 0 ? a.x[i].taps : 1);
+        a.sides[i].x = x, a.sides[i].line = divider_of(x.taps > 0 ? x.taps : 1);
     }
     a.shares = shares_of<BACK>(a, s);
     while (WARPS >> a.order > a.shares) a.order++;
