@@ -81,7 +81,7 @@ template <int Q, bool BACK> struct work {
     static __device__ int first_of(const axis &v, int at)
     { return at * v.mul + v.off + (v.step < 0 ? (v.taps - 1) * v.step : 0); }
 
-    /* A warp copies a line of the patch. */
+    /* A warp copies a line of the patch. Of what is outside the image nothing is read, wherever that would be. */
     __device__ void copy_patch(float *patch, int slice) const
     {
         const int py = first_of(y, y0), px = first_of(x, x0), wide = (int)a.patch_wide.by, high = (int)a.patch_high.by,
@@ -90,12 +90,12 @@ template <int Q, bool BACK> struct work {
         for (int l = warp; l < lines; l += WARPS) {
             const int r = quotient(l, a.patch_high), iy = py + l - r * high;
             const bool is = r0 + r < a.rows && (unsigned)iy < (unsigned)y.from && c < a.depth;
-            int ix = px + lane / 4, from = (((r0 + r) * y.from + iy) * x.from + ix) * a.depth + c;
+            int ix = px + lane / 4;
+            const float *from = a.from + ((ptrdiff_t)((r0 + r) * y.from + iy) * x.from + ix) * a.depth + c;
             float *to = patch + (l * wide + lane / 4) * APART + four;
             RT_UNROLL_N(1)
             for (; ix < px + wide; ix += 8) {
-                bool in = is && (unsigned)ix < (unsigned)x.from;
-                rt_copy_async(to, a.from + (in ? from : 0), 16, in);
+                rt_copy_async(to, from, 16, is && (unsigned)ix < (unsigned)x.from);
                 to += 8 * APART, from += 8 * a.depth;
             }
         }
@@ -111,13 +111,14 @@ template <int Q, bool BACK> struct work {
         for (int t = WARPS - 1 - warp; t < taps; t += WARPS) {
             const int ty = quotient(first + t, line), tx = first + t - ty * x.taps,
                       tap = (y.first + ty * y.jump) * a.kernel_wide + x.first + tx * x.jump;
-            int from = tap * (a.depth * a.columns) + (BACK ? (column + q) * a.depth + c : c * a.columns + column + q);
+            const float *from = a.w + (tap * a.depth * a.columns + (BACK ? (column + q) * a.depth + c
+                                                                         : c * a.columns + column + q));
             float *to = weights + t * weights_of<Q, BACK>::FLOATS + weight_at<Q, BACK>(k, q);
             RT_UNROLL
             for (int i = 0; i < DEEP * Q / 128; i++) {
                 bool in = c + (BACK ? 0 : i * (128 / Q)) < a.depth && column + q + (BACK ? i * 8 : 0) < a.columns;
                 rt_copy_async(to + weight_at<Q, BACK>(BACK ? 0 : i * (128 / Q), BACK ? i * 8 : 0),
-                              a.w + (in ? from + i * apart : 0), 16, in);
+                              from + i * apart, 16, in);
             }
         }
     }
@@ -338,14 +339,16 @@ template <int MATH, int Q, bool BACK> __global__ void __launch_bounds__(WIDE, 2)
               p0 = piece / BESIDE * PIXELS, q0 = piece % BESIDE * 16, most = ((1 << a.order) / BESIDE) * PIXELS,
               stages = w.slices * w.passes, works = p0 < a.images * (int)a.tile_pixels.by;
     float *shared = (float *)(places + most), *weights = shared + a.slots * a.patch;
-    RT_UNROLL_N(1)
-    for (int p = (int)threadIdx.x; p < most; p += WIDE) places[p] = w.place(p);
     const char *at[PIECES];                             /* of each piece: what tap 0 of patch 0 reads */
-    int done = 0;                           /* taps of the stages before */
+    int done = 0;                                       /* taps of the stages before */
     warp_sums<MATH, Q, BACK> sum;
     sum.clear();
     stage_at now = {}, next = {};
-    for (int stage = -a.ahead; stage < stages; stage++) {
+    for (int stage = -a.ahead; stage < (stages ? stages : 1); stage++) {    /* a class may see no tap */
+        if (stage == 0) {
+            RT_UNROLL_N(1)
+            for (int p = (int)threadIdx.x; p < most; p += WIDE) places[p] = w.place(p);
+        }
         if (stage >= 0) {
             if (a.ahead > 2) rt_copy_wait<2>();
             else if (a.ahead > 1) rt_copy_wait<1>();
@@ -378,7 +381,6 @@ template <int MATH, int Q, bool BACK> __global__ void __launch_bounds__(WIDE, 2)
     }
     const int column = w.column + q0 + (lane >> 2) * 2;
     if (a.shares > 1) sum.gather((float4 *)shared + piece * (a.shares * PIECES * 32), share, a.shares, works);
-    else if (!stages) __syncthreads();                  /* for the places */
     if (works && column < a.columns) sum.store(a, places + p0, column, share);
 }
 
