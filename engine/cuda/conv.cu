@@ -5,6 +5,7 @@ extern "C" void rt_k_conv(cudaStream_t stream, const rt_conv_shape *s, rt_conv_m
                           const float *w, const float *bias, rt_act act, int add)
 {
     if (rt_k_few(stream, s, y, x, w, bias, act, add)) return;
+    if (rt_k_point(stream, s, math, y, x, w, bias, act, add)) return;
     if (rt_k_conv_patch(stream, s, math, y, x, w, bias, act, add)) return;
     launch_math<false>(stream, job{*s, y, x, w, bias, bounds_of(act), add, 0, 0, 0, 0}, math);
 }

@@ -54,6 +54,13 @@ static inline int rt_conv_is_few(const rt_conv_shape *s)
            (int64_t)s->c * s->kh * s->kw <= RT_CONV_FEW_MOST;
 }
 
+/* One pixel sees one: products of matrices, on tensor cores. */
+static inline int rt_conv_is_point(const rt_conv_shape *s, rt_conv_math math)
+{
+    return math != RT_CONV_FLOAT && s->groups == 1 && s->kh == 1 && s->kw == 1 && !s->pt && !s->pl &&
+           s->oh == (s->h - 1) / s->sh + 1 && s->ow == (s->w - 1) / s->sw + 1 && s->c % 4 == 0 && s->n % 4 == 0;
+}
+
 static inline size_t rt_conv_pixels(const rt_conv_shape *s) { return (size_t)s->rows * (size_t)s->oh * (size_t)s->ow; }
 static inline size_t rt_conv_weights(const rt_conv_shape *s)
 { return (size_t)s->kh * (size_t)s->kw * (size_t)s->cg * (size_t)s->n; }
@@ -165,9 +172,27 @@ static inline rt_conv_cut rt_conv_cut_of(const rt_conv_shape *s)
 static inline int rt_conv_cuts(const rt_conv_shape *s, rt_conv_math math)
 { return (math != RT_CONV_FLOAT || rt_conv_is_lanes(s) || rt_conv_is_few(s)) && rt_conv_cut_of(s).blocks; }
 
+/* How `weights` of a rt_conv_is_point is cut: a block has `image` by `out` channels, a part is `per` tiles of so many
+ * pixels. */
+typedef struct { int image, out, pixels, blocks, per, parts, most; } rt_conv_point;
+static inline rt_conv_point rt_conv_point_of(const rt_conv_shape *s)
+{
+    enum { BLOCKS = 132, SMALL = 32, LARGE = 64 };
+    rt_conv_point c;
+    c.image = rt_conv_columns(s->c), c.out = rt_conv_columns(s->n);
+    c.pixels = c.image <= SMALL && c.out <= SMALL ? 2 * LARGE : LARGE;
+    c.blocks = rt_conv_up(s->c, c.image) * rt_conv_up(s->n, c.out);
+    int tiles = rt_conv_up((int)rt_conv_pixels(s), c.pixels), most = c.blocks < BLOCKS ? BLOCKS / c.blocks : 1;
+    c.per = rt_conv_up(tiles, most);
+    c.parts = rt_conv_up(tiles, c.per);
+    c.most = tiles < most ? tiles : most;
+    return c;
+}
+
 /* Into how many parts `weights` goes. */
 static inline int rt_conv_parts(const rt_conv_shape *s, rt_conv_math math)
 {
+    if (rt_conv_is_point(s, math)) return rt_conv_point_of(s).parts;
     if (rt_conv_cuts(s, math)) return rt_conv_cut_of(s).parts;
     size_t parts = (rt_conv_pixels(s) + RT_CONV_LEAST - 1) / RT_CONV_LEAST, most = rt_conv_most_parts(s),
            part = rt_conv_part(s, parts < most ? parts : most);
@@ -180,6 +205,8 @@ static inline size_t rt_conv_partial(const rt_conv_shape *s)
     rt_conv_cut c = rt_conv_cut_of(s);
     if (parts > most) parts = most;
     if (c.blocks && parts < (size_t)c.most) parts = (size_t)c.most;
+    if (rt_conv_is_point(s, RT_CONV_TF32X3) && parts < (size_t)rt_conv_point_of(s).most)
+        parts = (size_t)rt_conv_point_of(s).most;
     return parts > 1 ? parts * (rt_conv_weights(s) + (size_t)s->n) : 0;
 }
 
@@ -197,6 +224,13 @@ int rt_k_conv_patch(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *y,
                     const float *bias, rt_act act, int add);
 int rt_k_conv_patch_back(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *dx, const float *dy, const float *w,
                          const float *bias, int add);
+/* The same of shapes for which rt_conv_is_point; 0: nothing was launched. */
+int rt_k_point(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *y, const float *x, const float *w,
+               const float *bias, rt_act act, int add);
+int rt_k_point_back(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *dx, const float *dy, const float *w,
+                    const float *bias, int add);
+int rt_k_point_weights(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *dw, float *dbias, float *partial,
+                       const float *x, const float *dy, int add_dw, int add_dbias);
 /* dbias may be NULL. Where rt_conv_parts are more than one, they go to partial (rt_conv_partial floats), each weights
  * and bias, in place of dw and dbias. rt_k_conv_weights asks the second first, as above. */
 void rt_k_conv_weights(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *dw, float *dbias, float *partial,

@@ -155,15 +155,6 @@ struct stage_at {
     }
 };
 
-/* A float as two of tf32 in an instruction less than split(): tensor cores read the upper 19 bits of the first, which
- * is the float as it is, and the second is what they do not see. It has up to 13 bits and is of the float's sign, so
- * only one factor of a product is taken so: what is left out has either sign and sums do not drift. */
-RT_DEVICE void cut(float x, uint32_t &high, uint32_t &low)
-{
-    high = __float_as_uint(x);
-    low = __float_as_uint(x - __uint_as_float(high & 0xffffe000u));
-}
-
 /* A warp's sums: 16 channels by PIECES of eight pixels. Channels are the left factor of a product, pixels the right
  * one, whose registers are then those that a pair of terms is read into: of 16 terms lane (g, t) reads the pairs 2t and
  * 2t + 1 of either half, and takes them for terms t and t + 4 of a product of eight. Lines g and g + 8 of the left

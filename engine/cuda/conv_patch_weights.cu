@@ -20,7 +20,7 @@ struct job {
     int sh, sw, pt, pl;
     int tiles, per;
     int images, high, wide, patch_wide, line;
-    int patch, slot, count, gradients;   /* floats of a patch, of a slot; lines of a patch; pixels of a tile, up to 16 */
+    int patch, slot, count, gradients;   /* floats: of a patch, of a slot; lines; pixels, up to 16 */
     int out, first_line, taps, kw;       /* channels of a block; floats from a line of taps to the next; taps of it */
     divider down, across, lines, patch_lines, pixels, lengths, along, beside;
     float *dw, *dbias;                   /* or where the first part of each lies; dbias may be NULL */
@@ -45,9 +45,11 @@ template <int SW> struct places {
 struct copier { int x, line, four, pixels, lines; };
 RT_DEVICE copier copier_of(int channels, const divider &wide)
 {
-    const int fours = channels / 4, pixels = WIDE / fours, q = (int)threadIdx.x / fours, line = quotient(q, wide),
+    const int shift = channels == PIECE ? 2 : 3,        /* divisions take their time */
+              pixels = WIDE >> shift, q = (int)threadIdx.x >> shift, line = quotient(q, wide),
               lines = quotient(pixels, wide);
-    return copier{q - line * (int)wide.by, line, (int)threadIdx.x % fours * 4, pixels, lines ? lines : 1};
+    return copier{q - line * (int)wide.by, line, ((int)threadIdx.x & ((1 << shift) - 1)) * 4, pixels,
+                  lines ? lines : 1};
 }
 
 template <int SW> RT_DEVICE void copy_patch(const job &a, const copier &k, float *patch, const spot &at, int c0)
@@ -107,6 +109,11 @@ template <int MATH, int LINES, int KW, int SW> struct tap_sums {
         if (MATH == RT_CONV_TF32X3) split(x, u, v);
         else u = rt_tf32(x), v = 0;
     }
+    static __device__ __forceinline__ void take_image(float x, uint32_t &u, uint32_t &v)
+    {
+        if (MATH == RT_CONV_TF32X3) cut(x, u, v);
+        else u = rt_tf32(x), v = 0;
+    }
     __device__ void begin(const float *dy, int out)
     {
         float2 d[4];
@@ -115,21 +122,21 @@ template <int MATH, int LINES, int KW, int SW> struct tap_sums {
             d[i] = *(const float2 *)(dy + i * out);
             bias[0] += d[i].x, bias[1] += d[i].y;
         }
-        if (MATH == RT_CONV_BF16) {
+        if constexpr (MATH == RT_CONV_BF16) {
             RT_UNROLL
             for (int h = 0; h < 2; h++) {
                 high[0][0][h] = rt_bf16_pair(d[2 * h].x, d[2 * h + 1].x);
                 high[0][1][h] = rt_bf16_pair(d[2 * h].y, d[2 * h + 1].y);
             }
-            return;
-        }
-        uint32_t u[4][2], v[4][2];
-        RT_UNROLL
-        for (int i = 0; i < 4; i++) take(d[i].x, u[i][0], v[i][0]), take(d[i].y, u[i][1], v[i][1]);
-        RT_UNROLL
-        for (int q = 0; q < 16; q++) {
-            const int two = q / 4, j = q / 2 % 2, i = q % 2, p = two < 2 ? 2 * two + i : two == 2 ? 1 + i : 3 * i;
-            high[two][j][i] = u[p][j], low[two][j][i] = v[p][j];
+        } else {
+            uint32_t u[4][2], v[4][2];
+            RT_UNROLL
+            for (int i = 0; i < 4; i++) take(d[i].x, u[i][0], v[i][0]), take(d[i].y, u[i][1], v[i][1]);
+            RT_UNROLL
+            for (int q = 0; q < 16; q++) {
+                const int two = q / 4, j = q / 2 % 2, i = q % 2, p = two < 2 ? 2 * two + i : two == 2 ? 1 + i : 3 * i;
+                high[two][j][i] = u[p][j], low[two][j][i] = v[p][j];
+            }
         }
     }
     /* Sums of a few terms start from 0 and are then added as floats are: tensor cores cut off what they add. */
@@ -153,7 +160,7 @@ template <int MATH, int LINES, int KW, int SW> struct tap_sums {
             uint32_t u[SEEN][2], v[SEEN][2];
             float part[KW][2][4] = {};
             RT_UNROLL
-            for (int i = 0; i < SEEN; i++) take(seen[i].x, u[i][0], v[i][0]), take(seen[i].y, u[i][1], v[i][1]);
+            for (int i = 0; i < SEEN; i++) take_image(seen[i].x, u[i][0], v[i][0]), take_image(seen[i].y, u[i][1], v[i][1]);
             RT_UNROLL
             for (int turn = THREE ? 0 : 4; turn < 6; turn++) {
                 const int h = turn % 2, kind = turn / 2;    /* low by high, high by low, high by high */
@@ -213,7 +220,8 @@ template <int MATH, int LINES, int KW, int SW> struct tap_sums {
 RT_DEVICE void add_to(float4 &sum, const float4 &v) { sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w; }
 
 /* What the warps have, added in their order. */
-template <int TAPS> RT_DEVICE void write(const job &a, const float *sums, int pairs, int n0, int c0, int first, int taps)
+template <int TAPS>
+RT_DEVICE void write(const job &a, const float *sums, int pairs, int n0, int c0, int first, int taps)
 {
     enum { FLOATS = TAPS * PIECE * PIECE };
     const float *bias = sums + WARPS * FLOATS;
@@ -243,7 +251,7 @@ template <int MATH, int LINES, int KW, int SW> __global__ void __launch_bounds__
 {
     RT_SHARED_DYNAMIC(float, shared);
     const int warp = (int)threadIdx.x >> 5, lane = (int)threadIdx.x & 31, g = lane >> 2, t = lane & 3,
-              pairs = a.out / PIECE, share = WARPS / pairs, pair = warp & (pairs - 1), turn = warp / pairs;
+              two = a.out > PIECE, pair = warp & two, turn = warp >> two, share = WARPS >> two;
     const int b = quotient((int)blockIdx.x, a.beside), chunk = quotient(b, a.along),
               n0 = ((int)blockIdx.x - b * (int)a.beside.by) * a.out, c0 = (b - chunk * (int)a.along.by) * PIECE,
               first_tap = chunk * a.taps, left = a.all_taps - first_tap, taps = left < a.taps ? left : a.taps,
@@ -300,7 +308,7 @@ template <int MATH, int LINES, int KW, int SW> __global__ void __launch_bounds__
     __syncthreads();
     sum.store(shared + warp * FLOATS, shared + WARPS * FLOATS + warp * PIECE, lane);
     __syncthreads();
-    write<TAPS>(a, shared, pairs, n0, c0, first_tap, taps);
+    write<TAPS>(a, shared, 1 + two, n0, c0, first_tap, taps);
 }
 
 template <int MATH, int LINES, int KW, int SW> bool launch(cudaStream_t stream, const job &a, dim3 grid)

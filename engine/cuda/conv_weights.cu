@@ -225,6 +225,7 @@ extern "C" void rt_k_conv_weights(cudaStream_t stream, const rt_conv_shape *s, r
                                   int add_dbias)
 {
     if (rt_k_few_weights(stream, s, dw, dbias, partial, x, dy, add_dw, add_dbias)) return;
+    if (rt_k_point_weights(stream, s, math, dw, dbias, partial, x, dy, add_dw, add_dbias)) return;
     if (rt_k_conv_patch_weights(stream, s, math, dw, dbias, partial, x, dy, add_dw, add_dbias)) return;
     int parts = rt_conv_parts(s, math);
     job a = job_of(s, dw, dbias, partial, x, dy, add_dw, add_dbias, parts);

@@ -36,6 +36,9 @@ static const given cases[] = {
     {"slices of channels", 1, 6, 8, 72, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
     {"taps in passes", 2, 9, 10, 20, 24, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1},
     {"taps of a class in turns", 2, 10, 9, 16, 20, 5, 5, 2, 2, 1, 1, 2, 1, 2, 2, 1},
+    {"a deep point", 2, 5, 7, 132, 16, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1},
+    {"point, stride 3, many channels", 2, 8, 10, 20, 104, 1, 1, 3, 3, 1, 1, 0, 0, 0, 0, 1},
+    {"point, padded", 1, 5, 6, 8, 12, 1, 1, 1, 2, 1, 1, 1, 0, 0, 1, 1},
     {"a point", 2, 9, 7, 68, 36, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1},
     {"stride 5", 1, 17, 14, 8, 12, 3, 3, 5, 5, 1, 1, 1, 0, 1, 0, 1},
     {"six channels of a line", 2, 1, 40, 6, 20, 1, 5, 1, 1, 1, 1, 0, 0, 2, 2, 1},
@@ -309,8 +312,9 @@ static void test_rows_alone(void **state)
     static const given many[] = {{"many", 5, 7, 7, 8, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
                                  {"many, three channels", 5, 7, 7, 3, 8, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
                                  {"many, stride 2", 5, 7, 6, 36, 12, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1},
+                                 {"many, point", 5, 7, 5, 24, 36, 1, 1, 1, 2, 1, 1, 0, 0, 0, 0, 1},
                                  {"many, depthwise", 5, 7, 7, 8, 8, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 8}};
-    for (int m = 0; m < 16; m++) {
+    for (int m = 0; m < 20; m++) {
         const given *g = &many[m / 4];
         task all = task_of(g), t = task_of(g);
         run(&all, (rt_conv_math)(m % 4));
