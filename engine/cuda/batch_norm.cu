@@ -1,252 +1,115 @@
-/* engine/cuda/batch_norm.cu - batch norm in training, two launches each way: the first leaves sums of parts of the
- * rows, the second adds the parts up, every block for the columns that it needs, and goes over the rows; the first
- * block of those columns writes what is kept. No block waits for another.
+/* engine/cuda/batch_norm.cu - batch norm in training, forward; see batch_norm.cuh.
  *
- * A thread takes AT_ONCE rows at a time and adds in a tree from there on, in an order of shape alone. Moments are a
- * mean, about the first row's value, and squares about that mean at every level (Chan, Golub & LeVeque 1983): nothing
- * cancels where the mean is far from 0 or the first row is far from the others, so that floats do. */
-#include "engine/cuda/device_space.cuh"
-#include "engine/cuda/device_sums.cuh"
-
-#include "engine/cuda/cuda_norms.h"
+ * Moments are a mean, about the first row's value, and squares about that mean: of a part, whose rows are gone over
+ * twice, and of parts (Chan, Golub & LeVeque 1983). Nothing cancels where the mean is far from 0 or the first row is
+ * far from the others, so that floats do. */
+#include "engine/cuda/batch_norm.cuh"
 
 namespace {
 
-enum { THREADS = RT_BN_THREADS, WARPS = THREADS / 32, COLUMNS = RT_BN_COLUMNS, MOST_AT_ONCE = 8 };
-enum { NONE, RELU, RELU6 };                           /* rt_act */
-static_assert(WARPS >= COLUMNS, "a warp adds up the parts of a column");
-static_assert(RT_BN_PARTS <= 4 * 32, "a lane takes four parts");
-
-/* NaN stays NaN. */
-RT_DEVICE float relu(float x) { return 0.0f > x ? 0.0f : x; }
-RT_DEVICE float relu6(float x) { float v = relu(x); return 6.0f < v ? 6.0f : v; }
-
-RT_DEVICE float activated(float z, int act) { return act == NONE ? z : act == RELU ? relu(z) : relu6(z); }
-RT_DEVICE bool lets_through(float z, int act) { return act == NONE || (z > 0 && (act == RELU || z < 6)); }
-
-/* Where a thread stands: a block has a tile of columns and a run of rows. */
-template <int V> struct channel_place {
-    int tile, run, in_tile, col;
-    size_t row, end, step;
-    __device__ __forceinline__ channel_place(const rt_channels &g, int runs, size_t rows)
+/* What keeps z between the ends of an activation. NaN stays NaN. */
+struct bounds {
+    float low, high;
+    __device__ __forceinline__ explicit bounds(int act)
+        : low(act == NONE ? -INFINITY : 0.0f), high(act == RELU6 ? 6.0f : INFINITY) {}
+    __device__ __forceinline__ float of(float z) const
     {
-        int t = (int)threadIdx.x, wide = g.wide / V;
-        tile = (int)blockIdx.x / runs;
-        run = (int)blockIdx.x % runs;
-        in_tile = t % wide * V;
-        col = tile * g.wide + in_tile;
-        step = (size_t)(THREADS / wide);
-        row = (size_t)run * rows;
-        end = row + rows < g.rows ? row + rows : g.rows;
-        row += (size_t)(t / wide);
-        if (col >= g.n) row = end;
+        z = low > z ? low : z;
+        return high < z ? high : z;
     }
 };
 
-/* U rows of V columns, those that are there. */
-template <int U, int V>
-RT_DEVICE void fetch(rt_pack<V> (&to)[U], const float *from, const rt_channels &g, const channel_place<V> &p,
-                     size_t row)
-{
-    RT_UNROLL
-    for (int u = 0; u < U; u++) {
-        size_t r = row + (size_t)u * p.step;
-        to[u] = r < p.end ? rt_load<V>(from + r * (size_t)g.n + (size_t)p.col) : rt_pack<V>{};
-    }
-}
-
-/* Both sums of part `part` of a column lie at room * 2 c and room (2 c + 1), one behind the other. */
-RT_DEVICE size_t partial_at(const rt_channels &g, int col, int which)
-{ return (2 * (size_t)col + (size_t)which) * (size_t)g.room; }
-
 /* ---- the first launch ---- */
 
-/* A mean and squares about it, of two sets as one. */
-RT_DEVICE void unite(float count, float &mean, float &square, float count2, float mean2, float square2)
+/* U rows a thread at a time: those of a part, where it has no more. */
+template <int V, int U> __global__ void __launch_bounds__(THREADS) k_batch_moments(rt_channels g, const float *x)
 {
-    float all = count + count2, share = all > 0 ? count2 / all : 0.0f, d = mean2 - mean;
-    mean = fmaf(d, share, mean);
-    square += fmaf(d * d, count * share, square2);
-}
-
-template <int V> __global__ void __launch_bounds__(THREADS) k_batch_moments(rt_channels g, const float *x)
-{
-    enum { U = MOST_AT_ONCE };
-    RT_SHARED_2D(float, means, WARPS, COLUMNS + 1);
-    RT_SHARED_2D(float, squares, WARPS, COLUMNS + 1);
-    RT_SHARED(float, counts, WARPS);
-    channel_place<V> p(g, g.parts, g.per);
-    int t = (int)threadIdx.x, warp = t / 32, wide = g.wide / V;
-    float count = 0;
-    rt_pack<V> mean = {}, square = {}, first = p.row < p.end ? rt_load<V>(x + p.col) : rt_pack<V>{};
-    for (size_t row = p.row; row < p.end; row += U * p.step) {
-        rt_pack<V> in[U];
-        fetch<U, V>(in, x, g, p, row);
-        size_t left = (p.end - row + p.step - 1) / p.step;
-        int there = left < U ? (int)left : U;
-        float now = (float)there;
+    RT_SHARED_2D(float, room, WARPS, COLUMNS + 4);
+    RT_SHARED(float, means, COLUMNS);
+    channel_place<V> p(g, g.per, g.rows);
+    int t = (int)threadIdx.x, c = t / WARPS;
+    bool on = c < g.wide && (int)blockIdx.x * g.wide + c < g.n, last = (int)blockIdx.y + 1 == g.parts;
+    rt_pack<V> in[U], first, mean, sum = {}, square = {};
+    first = rt_load<V>(p.at(x, 0));
+    RT_UNROLL_N(1)
+    for (int row = p.row; row < p.end; row += U * p.step) {
+        fetch<U, V>(in, x, p, row);
         RT_UNROLL
-        for (int v = 0; v < V; v++) {
-            float s = 0, q = 0;
+        for (int u = 0; u < U; u++) {
+            if (row + u * p.step >= p.end) break;
             RT_UNROLL
-            for (int u = 0; u < U; u++) s += in[u].v[v] = u < there ? in[u].v[v] - first.v[v] : 0.0f;
-            float m = s / now;
-            RT_UNROLL
-            for (int u = 0; u < U; u++) {
-                float d = u < there ? in[u].v[v] - m : 0.0f;
-                q = fmaf(d, d, q);
-            }
-            unite(count, mean.v[v], square.v[v], now, m, q);
+            for (int v = 0; v < V; v++) sum.v[v] += in[u].v[v] - first.v[v];
         }
-        count += now;
     }
-    for (int d = wide; d < 32; d *= 2) {
-        float other = __shfl_xor_sync(~0u, count, d);
-        RT_UNROLL
-        for (int v = 0; v < V; v++) {
-            float m = __shfl_xor_sync(~0u, mean.v[v], d), q = __shfl_xor_sync(~0u, square.v[v], d);
-            unite(count, mean.v[v], square.v[v], other, m, q);
-        }
-        count += other;
-    }
-    if (t % 32 < wide) {
-        RT_UNROLL
-        for (int v = 0; v < V; v++) {
-            means[warp][p.in_tile + v] = mean.v[v];
-            squares[warp][p.in_tile + v] = square.v[v];
-        }
-        if (t % 32 == 0) counts[warp] = count;
-    }
+    lane_sums<V>(sum, p);
+    leave_sums<V>(room, sum, p);
     __syncthreads();
-    int c = t / WARPS, w = t % WARPS, col = p.tile * g.wide + c;
-    if (c >= COLUMNS) return;
-    bool on = c < g.wide && col < g.n;
-    float n = on ? counts[w] : 0.0f, m0 = on ? means[0][c] : 0.0f, m = on && n > 0 ? means[w][c] - m0 : 0.0f,
-          q = on ? squares[w][c] : 0.0f;              /* about the first warp's mean: those differ by little */
-    for (int d = WARPS / 2; d > 0; d /= 2) {
-        float n2 = __shfl_xor_sync(~0u, n, d), m2 = __shfl_xor_sync(~0u, m, d), q2 = __shfl_xor_sync(~0u, q, d);
-        unite(n, m, q, n2, m2, q2);
-        n += n2;
-    }
-    if (!on || w) return;
-    g.partial[partial_at(g, col, 0) + (size_t)p.run] = m0 + m;
-    g.partial[partial_at(g, col, 1) + (size_t)p.run] = q;
-}
-
-/* Sums of dz and of dz (x - MEAN), where dz is dy in which the activation lets through; with JOIN that is of `out`. */
-template <int V, bool JOIN>
-__global__ void __launch_bounds__(THREADS) k_batch_sums(rt_channels g, rt_batch_norm bn, const float *x,
-                                                        const float *dy)
-{
-    enum { U = MOST_AT_ONCE / 2 };
-    RT_SHARED_2D(float, ones, WARPS, COLUMNS + 1);
-    RT_SHARED_2D(float, twos, WARPS, COLUMNS + 1);
-    channel_place<V> p(g, g.parts, g.per);
-    int t = (int)threadIdx.x, warp = t / 32, wide = g.wide / V;
-    size_t n = (size_t)g.n;
-    rt_pack<V> a = {}, b = {}, mean = {}, scale = {}, shift = {};
-    if (p.row < p.end) {
-        const float *c = bn.coefficient + p.col;
-        mean = rt_load<V>(c + RT_BN_MEAN * n), scale = rt_load<V>(c + RT_BN_SCALE * n);
-        shift = rt_load<V>(c + RT_BN_SHIFT * n);
-    }
-    for (size_t row = p.row; row < p.end; row += U * p.step) {
-        rt_pack<V> in[U], dz[U], out[U];
-        fetch<U, V>(in, x, g, p, row);
-        fetch<U, V>(dz, dy, g, p, row);
-        if (JOIN) fetch<U, V>(out, bn.out, g, p, row);
-        RT_UNROLL
-        for (int v = 0; v < V; v++) {
-            float s1 = 0, s2 = 0;
-            RT_UNROLL
-            for (int u = 0; u < U; u++) {
-                float d = in[u].v[v] - mean.v[v], z = JOIN ? out[u].v[v] : fmaf(d, scale.v[v], shift.v[v]);
-                bool there = row + (size_t)u * p.step < p.end;
-                float g1 = there && lets_through(z, bn.act) ? dz[u].v[v] : 0.0f;
-                s1 += g1;
-                s2 = there ? fmaf(g1, d, s2) : s2;
-            }
-            a.v[v] += s1;
-            b.v[v] += s2;
-        }
-    }
-    for (int d = wide; d < 32; d *= 2) {
-        RT_UNROLL
-        for (int v = 0; v < V; v++) {
-            a.v[v] += __shfl_xor_sync(~0u, a.v[v], d);
-            b.v[v] += __shfl_xor_sync(~0u, b.v[v], d);
-        }
-    }
-    if (t % 32 < wide) {
-        RT_UNROLL
-        for (int v = 0; v < V; v++) ones[warp][p.in_tile + v] = a.v[v], twos[warp][p.in_tile + v] = b.v[v];
-    }
+    float m = taken_sum(room, t, on) / (last ? g.rows_last : g.rows_part);
+    if (on && t % WARPS == 0) means[c] = m;
     __syncthreads();
-    int c = t / WARPS, w = t % WARPS, col = p.tile * g.wide + c;
-    if (c >= COLUMNS) return;
-    bool on = c < g.wide && col < g.n;
-    float s1 = on ? ones[w][c] : 0.0f, s2 = on ? twos[w][c] : 0.0f;
-    for (int d = WARPS / 2; d > 0; d /= 2) {
-        s1 += __shfl_xor_sync(~0u, s1, d);
-        s2 += __shfl_xor_sync(~0u, s2, d);
+    mean = rt_load<V>(&means[p.end ? p.in_tile : 0]);
+    bool more = p.end - p.row > U * p.step;
+    RT_UNROLL_N(1)
+    for (int row = p.row; row < p.end; row += U * p.step) {
+        if (more) fetch<U, V>(in, x, p, row);
+        RT_UNROLL
+        for (int u = 0; u < U; u++) {
+            if (row + u * p.step >= p.end) break;
+            RT_UNROLL
+            for (int v = 0; v < V; v++) {
+                float d = (in[u].v[v] - first.v[v]) - mean.v[v];
+                square.v[v] = fmaf(d, d, square.v[v]);
+            }
+        }
     }
-    if (!on || w) return;
-    g.partial[partial_at(g, col, 0) + (size_t)p.run] = s1;
-    g.partial[partial_at(g, col, 1) + (size_t)p.run] = s2;
+    lane_sums<V>(square, p);
+    leave_sums<V>(room, square, p);
+    __syncthreads();
+    float q = taken_sum(room, t, on);
+    if (!on || t % WARPS) return;
+    float *to = g.partial + partial_at(g, (int)blockIdx.x * g.wide + c, 0) + blockIdx.y;
+    to[0] = m;
+    to[g.room] = q;
 }
 
 /* ---- the second launch ---- */
 
-/* What a lane takes of both sums of a column: four parts, 0 where there is none, and how many rows each has. Reads are
- * asked for before the block's rows are, which would keep them waiting. */
-struct column_parts {
-    rt_pack<4> a, b;
-    float rows[4];
-    __device__ __forceinline__ void ask(const rt_channels &g, int col, int lane)
-    {
-        int at = 4 * lane < g.parts ? 4 * lane : 0;
-        a = rt_load<4>(g.partial + partial_at(g, col, 0) + at);
-        b = rt_load<4>(g.partial + partial_at(g, col, 1) + at);
-    }
-    __device__ __forceinline__ void get(const rt_channels &g, int lane)
-    {
-        RT_UNROLL
-        for (int k = 0; k < 4; k++) {
-            int part = 4 * lane + k;
-            bool there = part < g.parts;
-            a.v[k] = there ? a.v[k] : 0.0f;
-            b.v[k] = there ? b.v[k] : 0.0f;
-            rows[k] = !there ? 0.0f
-                             : (float)(part + 1 < g.parts ? g.per : g.rows - (size_t)(g.parts - 1) * g.per);
-        }
-    }
-};
+typedef float coefficients[3][COLUMNS];               /* MEAN, SCALE, SHIFT */
 
 struct moments_asked {
     column_parts p;
-    float first, gamma, beta;
+    float first, gamma, beta, running_mean, running_variance;
+    unsigned long long bad, number;
     __device__ __forceinline__ void ask(const rt_channels &g, const rt_batch_norm &bn, const float *x, int col,
-                                        int lane)
+                                        int lane, bool keeps)
     {
         p.ask(g, col, lane);
         first = x[col], gamma = bn.gamma[col], beta = bn.beta[col];
+        if (!keeps) return;
+        running_mean = bn.running_mean[col], running_variance = bn.running_variance[col];
+        bad = number = 0;
+        if (bn.bad) bad = *bn.bad, number = *bn.number;
     }
 };
 
 /* By a warp: coefficients of a column from its moments; `keeps`: and writes them and running statistics. */
 RT_DEVICE void finish_moments(const rt_channels &g, const rt_batch_norm &bn, moments_asked &m, int col, int lane,
-                              bool keeps, float (&to)[3][COLUMNS], int at)
+                              bool keeps, coefficients &to, int at)
 {
     column_parts &p = m.p;
     p.get(g, lane);
-    float count = (float)g.rows, s = 0, q = 0, high, low;
+    float s = 0, q = 0, rows[4], high, low;
     float a0 = __shfl_sync(~0u, p.a.v[0], 0);         /* about the first part's mean: others differ by little */
     RT_UNROLL
-    for (int k = 0; k < 4; k++) s = fmaf(p.rows[k], p.a.v[k] = p.rows[k] > 0 ? p.a.v[k] - a0 : 0.0f, s);
-    float d = warp_sum(s) / count;
+    for (int k = 0; k < 4; k++) {
+        int part = 4 * lane + k;
+        rows[k] = part + 1 < g.parts ? g.rows_part : part < g.parts ? g.rows_last : 0.0f;
+        s = fmaf(rows[k], p.a.v[k] = part < g.parts ? p.a.v[k] - a0 : 0.0f, s);
+    }
+    float d = warp_sum(s) * g.share;
     RT_UNROLL
-    for (int k = 0; k < 4; k++) q += fmaf(p.rows[k] * (p.a.v[k] - d), p.a.v[k] - d, p.b.v[k]);
-    float var = warp_sum(q) / count, spread = var + bn.eps, rstd = 1.0f / sqrtf(spread), scale = m.gamma * rstd;
+    for (int k = 0; k < 4; k++) q += fmaf(rows[k] * (p.a.v[k] - d), p.a.v[k] - d, p.b.v[k]);
+    float var = warp_sum(q) * g.share, rstd = 1.0f / sqrtf(var + bn.eps), scale = m.gamma * rstd;
     if (lane) return;
     two_floats(&high, &low, m.first, a0);
     two_floats(&high, &low, high, low + d);
@@ -255,13 +118,38 @@ RT_DEVICE void finish_moments(const rt_channels &g, const rt_batch_norm &bn, mom
     if (!keeps) return;
     float *c = bn.coefficient + col;
     size_t n = (size_t)g.n;
-    c[RT_BN_MEAN * n] = high, c[RT_BN_LOW * n] = low, c[RT_BN_SPREAD * n] = spread;
-    c[RT_BN_RSTD * n] = rstd, c[RT_BN_SCALE * n] = scale, c[RT_BN_SHIFT * n] = shift;
-    if (bn.bad && *bn.bad != 0 && *bn.bad != *bn.number) return;
-    float *r = bn.running_mean + col, *v = bn.running_variance + col;
-    *r += bn.momentum * ((high - *r) + low);
-    *v += bn.momentum * ((g.rows > 1 ? var * (count / (float)(g.rows - 1)) : var) - *v);
+    c[RT_BN_MEAN * n] = high, c[RT_BN_LOW * n] = low, c[RT_BN_RSTD * n] = rstd;
+    c[RT_BN_SCALE * n] = scale, c[RT_BN_SHIFT * n] = shift;
+    if (m.bad != 0 && m.bad != m.number) return;
+    float old = m.running_mean, wide = m.running_variance, unbiased = g.rows > 1 ? (float)g.rows - 1.0f : 1.0f;
+    bn.running_mean[col] = old + bn.momentum * ((high - old) + low);
+    bn.running_variance[col] = wide + bn.momentum * (var * ((float)g.rows / unbiased) - wide);
 }
+
+/* The tile's coefficients, by its first columns' warps: asked for, and there behind a barrier. */
+struct tile_moments {
+    moments_asked m;
+    int col, lane;
+    bool on;
+    __device__ __forceinline__ tile_moments(const rt_channels &g, const rt_batch_norm &bn, const float *x)
+        : col((int)blockIdx.x * g.wide + (int)threadIdx.x / 32), lane((int)threadIdx.x % 32),
+          on((int)threadIdx.x / 32 < g.wide && col < g.n)
+    {
+        if (on) m.ask(g, bn, x, col, lane, blockIdx.y == 0);
+    }
+    __device__ __forceinline__ void finish(const rt_channels &g, const rt_batch_norm &bn, coefficients &to)
+    {
+        if (on) finish_moments(g, bn, m, col, lane, blockIdx.y == 0, to, (int)threadIdx.x / 32);
+        __syncthreads();
+    }
+};
+
+template <int V> struct affine {
+    rt_pack<V> mean, scale, shift;
+    __device__ __forceinline__ affine(const coefficients &co, int at)
+        : mean(rt_load<V>(&co[0][at])), scale(rt_load<V>(&co[1][at])), shift(rt_load<V>(&co[2][at])) {}
+    __device__ __forceinline__ float of(float x, int v) const { return fmaf(x - mean.v[v], scale.v[v], shift.v[v]); }
+};
 
 /* y = act((x - mean) scale + shift), or with JOIN act(... + other) */
 template <int V, bool JOIN>
@@ -269,140 +157,177 @@ __global__ void __launch_bounds__(THREADS, 2) k_batch_apply(rt_channels g, rt_ba
 {
     enum { U = JOIN ? 2 : 4 };
     RT_SHARED_2D(float, co, 3, COLUMNS);
-    channel_place<V> p(g, g.blocks, g.each);
-    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, col = p.tile * g.wide + warp;
-    bool on = warp < g.wide && col < g.n;
-    rt_pack<V> in[U], other[U], mean, scale, shift;
-    moments_asked m;
-    if (on) m.ask(g, bn, x, col, lane);
-    fetch<U, V>(in, x, g, p, p.row);                  /* on their way while parts are added */
-    if (JOIN) fetch<U, V>(other, bn.other, g, p, p.row);
-    if (on) finish_moments(g, bn, m, col, lane, p.run == 0, co, warp);
-    __syncthreads();
+    channel_place<V> p(g, g.each, g.places);
+    rt_pack<V> in[U], other[U];
+    tile_moments m(g, bn, x);
+    fetch<U, V>(in, x, p, p.row);                     /* on their way while parts are added */
+    if (JOIN) fetch<U, V>(other, bn.other, p, p.row);
+    m.finish(g, bn, co);
     if (p.row >= p.end) return;
-    mean = rt_load<V>(&co[0][p.in_tile]), scale = rt_load<V>(&co[1][p.in_tile]), shift = rt_load<V>(&co[2][p.in_tile]);
-    for (size_t row = p.row;;) {
+    affine<V> f(co, p.in_tile);
+    bounds act(bn.act);
+    RT_UNROLL_N(1)
+    for (int row = p.row;;) {
         RT_UNROLL
         for (int u = 0; u < U; u++) {
-            size_t r = row + (size_t)u * p.step;
+            int r = row + u * p.step;
             if (r >= p.end) break;
             RT_UNROLL
             for (int v = 0; v < V; v++) {
-                float z = fmaf(in[u].v[v] - mean.v[v], scale.v[v], shift.v[v]);
-                in[u].v[v] = activated(JOIN ? z + other[u].v[v] : z, bn.act);
+                float z = f.of(in[u].v[v], v);
+                in[u].v[v] = act.of(JOIN ? z + other[u].v[v] : z);
             }
-            rt_store<V>(y + r * (size_t)g.n + (size_t)p.col, in[u]);
+            rt_store<V>(p.at(y, r), in[u]);
         }
         if ((row += U * p.step) >= p.end) return;
-        fetch<U, V>(in, x, g, p, row);
-        if (JOIN) fetch<U, V>(other, bn.other, g, p, row);
+        fetch<U, V>(in, x, p, row);
+        if (JOIN) fetch<U, V>(other, bn.other, p, row);
     }
 }
 
-RT_DEVICE void put(float *to, float v, int add) { *to = add ? *to + v : v; }
-
-struct sums_asked {
-    column_parts p;
-    float c[RT_BN_COEFFICIENTS];
-    __device__ __forceinline__ void ask(const rt_channels &g, const rt_batch_norm &bn, int col, int lane)
+/* Windows that lie side by side and cover the images; a place is a window. */
+struct windows {
+    divider ow;
+    int w, kh, kw;
+    /* The window's first pixel. */
+    __device__ __forceinline__ int first(int place) const
     {
-        p.ask(g, col, lane);
-        RT_UNROLL
-        for (int i = 0; i < RT_BN_COEFFICIENTS; i++) c[i] = bn.coefficient[(size_t)i * (size_t)g.n + (size_t)col];
+        int line = quotient(place, ow);
+        return line * kh * w + (place - line * (int)ow.by) * kw;
     }
 };
 
-/* By a warp: what k_batch_back takes of a column; `keeps`: and writes gradients of gamma and beta. */
-RT_DEVICE void finish_sums(const rt_channels &g, const rt_batch_norm &bn, sums_asked &m, int col, int lane, bool keeps,
-                           float (&to)[5][COLUMNS], int at)
+/* U taps from (ky, kx) on, which becomes where the next ones begin. */
+template <int U, int V>
+RT_DEVICE void fetch_taps(rt_pack<V> (&to)[U], const float *x, const channel_place<V> &p, const windows &s, int first,
+                          int &ky, int &kx)
 {
-    m.p.get(g, lane);
-    const rt_pack<4> &a = m.p.a, &b4 = m.p.b;
-    float mean = m.c[RT_BN_MEAN], low = m.c[RT_BN_LOW], spread = m.c[RT_BN_SPREAD], rstd = m.c[RT_BN_RSTD],
-          scale = m.c[RT_BN_SCALE], shift = m.c[RT_BN_SHIFT], count = (float)g.rows;
-    float s1 = warp_sum((a.v[0] + a.v[1]) + (a.v[2] + a.v[3])),
-          s2 = warp_sum((b4.v[0] + b4.v[1]) + (b4.v[2] + b4.v[3]));
-    if (lane) return;
-    s2 = fmaf(-low, s1, s2);
-    float b = s2 / (spread * count);
-    to[0][at] = mean, to[1][at] = scale, to[2][at] = shift, to[3][at] = b;
-    to[4][at] = fmaf(-b, low, s1 / count);
-    if (!keeps) return;
-    if (bn.dgamma) put(bn.dgamma + col, s2 * rstd, bn.add_gamma);
-    if (bn.dbeta) put(bn.dbeta + col, s1, bn.add_beta);
-}
-
-/* dx = scale (dz - rest - b (x - mean)); with JOIN the gradient of `other` is dz. */
-template <int V, bool JOIN>
-__global__ void __launch_bounds__(THREADS, 2) k_batch_back(rt_channels g, rt_batch_norm bn, float *dx, int add,
-                                                           const float *x, const float *dy)
-{
-    enum { U = 2 };
-    RT_SHARED_2D(float, co, 5, COLUMNS);
-    channel_place<V> p(g, g.blocks, g.each);
-    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, col = p.tile * g.wide + warp;
-    bool on = warp < g.wide && col < g.n;
-    rt_pack<V> in[U], dz[U], out[U], k[5];
-    sums_asked m;
-    if (on) m.ask(g, bn, col, lane);
-    if (!dx && !bn.dother) p.row = p.end;
-    fetch<U, V>(in, x, g, p, p.row);
-    fetch<U, V>(dz, dy, g, p, p.row);
-    if (JOIN) fetch<U, V>(out, bn.out, g, p, p.row);
-    if (on) finish_sums(g, bn, m, col, lane, p.run == 0, co, warp);
-    __syncthreads();
-    if (p.row >= p.end) return;
     RT_UNROLL
-    for (int i = 0; i < 5; i++) k[i] = rt_load<V>(&co[i][p.in_tile]);
-    for (size_t row = p.row;;) {
-        RT_UNROLL
-        for (int u = 0; u < U; u++) {
-            size_t r = row + (size_t)u * p.step;
-            if (r >= p.end) break;
-            RT_UNROLL
-            for (int v = 0; v < V; v++) {
-                float far = in[u].v[v] - k[0].v[v], z = JOIN ? out[u].v[v] : fmaf(far, k[1].v[v], k[2].v[v]);
-                dz[u].v[v] = lets_through(z, bn.act) ? dz[u].v[v] : 0.0f;
-                in[u].v[v] = k[1].v[v] * fmaf(-k[3].v[v], far, dz[u].v[v] - k[4].v[v]);
-            }
-            size_t at = r * (size_t)g.n + (size_t)p.col;
-            if (JOIN && bn.dother) rt_store_or_add<V>(bn.dother + at, dz[u], bn.add_other);
-            if (!JOIN || dx) rt_store_or_add<V>(dx + at, in[u], add);
-        }
-        if ((row += U * p.step) >= p.end) return;
-        fetch<U, V>(in, x, g, p, row);
-        fetch<U, V>(dz, dy, g, p, row);
-        if (JOIN) fetch<U, V>(out, bn.out, g, p, row);
+    for (int u = 0; u < U; u++) {
+        to[u] = rt_load<V>(p.at(x, first + (ky < s.kh ? ky * s.w + kx : 0)));
+        if (++kx == s.kw) kx = 0, ky++;
     }
 }
 
-dim3 grid_of(const rt_channels *g, int runs) { return dim3((unsigned)g->tiles * (unsigned)runs); }
+template <int V> RT_DEVICE void store_taps(uint8_t *to, const int (&won)[V])
+{
+    if constexpr (V == 4)
+        *(uint32_t *)(void *)to =
+            (uint32_t)won[0] | (uint32_t)won[1] << 8 | (uint32_t)won[2] << 16 | (uint32_t)won[3] << 24;
+    else *to = (uint8_t)won[0];
+}
+
+/* y = the greatest of act((x - mean) scale + shift) in each window, and which tap that is, as k_max_pool finds it. */
+template <int V>
+__global__ void __launch_bounds__(THREADS, 2) k_batch_max(rt_channels g, rt_batch_norm bn, float *y, uint8_t *won,
+                                                          const float *x, windows s)
+{
+    enum { U = 4 };
+    RT_SHARED_2D(float, co, 3, COLUMNS);
+    channel_place<V> p(g, g.each, g.places);
+    int ky = 0, kx = 0, taps = s.kh * s.kw;
+    rt_pack<V> in[U], best;
+    tile_moments m(g, bn, x);
+    fetch_taps<U, V>(in, x, p, s, s.first(p.row < p.last ? p.row : p.last), ky, kx);
+    m.finish(g, bn, co);
+    if (p.row >= p.end) return;
+    affine<V> f(co, p.in_tile);
+    bounds act(bn.act);
+    RT_UNROLL_N(1)
+    for (int place = p.row;;) {
+        int at[V];
+        RT_UNROLL
+        for (int v = 0; v < V; v++) best.v[v] = -INFINITY, at[v] = -1;
+        RT_UNROLL_N(1)
+        for (int tap = 0;;) {
+            RT_UNROLL
+            for (int u = 0; u < U; u++) {
+                if (tap + u >= taps) break;
+                RT_UNROLL
+                for (int v = 0; v < V; v++) {
+                    float z = act.of(f.of(in[u].v[v], v));
+                    if (z > best.v[v] || z != z || at[v] < 0) best.v[v] = z, at[v] = tap + u;
+                }
+            }
+            if ((tap += U) >= taps) break;
+            fetch_taps<U, V>(in, x, p, s, s.first(place), ky, kx);
+        }
+        rt_store<V>(p.at(y, place), best);
+        store_taps<V>(won + ((size_t)(unsigned)place * (size_t)g.n + (size_t)p.col), at);
+        if ((place += p.step) >= p.end) return;
+        ky = kx = 0;
+        fetch_taps<U, V>(in, x, p, s, s.first(place), ky, kx);
+    }
+}
+
+/* y = the mean over an image of act((x - mean) scale + shift), or with JOIN of act(... + other): a warp has a tile of
+ * an image, a place is an image. */
+template <int V, bool JOIN>
+__global__ void __launch_bounds__(THREADS, 1) k_batch_mean(rt_channels g, rt_batch_norm bn, float *y, const float *x,
+                                                           int pixels)
+{
+    enum { U = JOIN ? 4 : 8 };
+    RT_SHARED_2D(float, co, 3, COLUMNS);
+    channel_place<V> p(g, g.each, g.places);
+    int lane = (int)threadIdx.x % 32, image = (int)blockIdx.y * g.each + (int)threadIdx.x / 32, images = p.last + 1;
+    bool here = p.end > 0;
+    p.step = 32 / p.threads;                          /* from here on of pixels of the image */
+    p.row = image * pixels + lane / p.threads;
+    p.last = (image < images ? image + 1 : images) * pixels - 1;
+    p.end = here && image < images ? p.last + 1 : 0;
+    rt_pack<V> in[U], other[U];
+    tile_moments m(g, bn, x);
+    fetch<U, V>(in, x, p, p.row);
+    if (JOIN) fetch<U, V>(other, bn.other, p, p.row);
+    m.finish(g, bn, co);
+    affine<V> f(co, here ? p.in_tile : 0);
+    bounds act(bn.act);
+    rt_pack<V> sum = {};
+    RT_UNROLL_N(1)
+    for (int row = p.row; row < p.end;) {
+        RT_UNROLL
+        for (int u = 0; u < U; u++) {
+            if (row + u * p.step >= p.end) break;
+            RT_UNROLL
+            for (int v = 0; v < V; v++) {
+                float z = f.of(in[u].v[v], v);
+                sum.v[v] += act.of(JOIN ? z + other[u].v[v] : z);
+            }
+        }
+        if ((row += U * p.step) >= p.end) break;
+        fetch<U, V>(in, x, p, row);
+        if (JOIN) fetch<U, V>(other, bn.other, p, row);
+    }
+    lane_sums<V>(sum, p);
+    if (!p.end || lane >= p.threads) return;
+    RT_UNROLL
+    for (int v = 0; v < V; v++) sum.v[v] *= 1.0f / (float)pixels;
+    rt_store<V>(p.at(y, image), sum);
+}
 
 }
 
 extern "C" void rt_k_batch_moments(cudaStream_t s, const rt_channels *g, const float *x)
 {
-    dim3 grid = grid_of(g, g->parts), block(THREADS);
-    if (g->vec == 4) RT_LAUNCH((k_batch_moments<4>), grid, block, 0, s, *g, x);
-    else RT_LAUNCH((k_batch_moments<1>), grid, block, 0, s, *g, x);
+    if (g->per <= 2 * (RT_BN_THREADS / g->wide * g->vec))
+        BY_COLUMNS(g->parts, (k_batch_moments<4, 2>), (k_batch_moments<1, 2>), x);
+    else
+        BY_COLUMNS(g->parts, (k_batch_moments<4, 8>), (k_batch_moments<1, 8>), x);
 }
-
-/* By the columns that a thread has, and whether an addition is joined. */
-#define BY_SHAPE(kernel, join, runs, ...) \
-    dim3 grid = grid_of(g, runs), block(THREADS); \
-    if (g->vec == 4 && (join)) RT_LAUNCH((kernel<4, true>), grid, block, 0, s, *g, __VA_ARGS__); \
-    else if (g->vec == 4) RT_LAUNCH((kernel<4, false>), grid, block, 0, s, *g, __VA_ARGS__); \
-    else if (join) RT_LAUNCH((kernel<1, true>), grid, block, 0, s, *g, __VA_ARGS__); \
-    else RT_LAUNCH((kernel<1, false>), grid, block, 0, s, *g, __VA_ARGS__)
 
 extern "C" void rt_k_batch_apply(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, float *y,
                                  const float *x)
-{ BY_SHAPE(k_batch_apply, bn->other != nullptr, g->blocks, *bn, y, x); }
-
-extern "C" void rt_k_batch_sums(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, const float *x,
-                                const float *dy)
-{ BY_SHAPE(k_batch_sums, bn->out != nullptr, g->parts, *bn, x, dy); }
-
-extern "C" void rt_k_batch_back(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, float *dx, int add,
-                                const float *x, const float *dy)
-{ BY_SHAPE(k_batch_back, bn->out != nullptr, dx || bn->dother ? g->blocks : 1, *bn, dx, add, x, dy); }
+{
+    const rt_batch_pool &p = bn->pool;
+    windows w = {divider_of(p.ow > 0 ? p.ow : 1), p.w, p.kh, p.kw};
+    if (p.kind == RT_BN_GREATEST)
+        BY_COLUMNS(g->blocks, (k_batch_max<4>), (k_batch_max<1>), *bn, y, p.won, x, w);
+    else if (p.kind == RT_BN_AVERAGE && bn->other)
+        BY_COLUMNS(g->blocks, (k_batch_mean<4, true>), (k_batch_mean<1, true>), *bn, y, x, p.pixels);
+    else if (p.kind == RT_BN_AVERAGE)
+        BY_COLUMNS(g->blocks, (k_batch_mean<4, false>), (k_batch_mean<1, false>), *bn, y, x, p.pixels);
+    else if (bn->other)
+        BY_COLUMNS(g->blocks, (k_batch_apply<4, true>), (k_batch_apply<1, true>), *bn, y, x);
+    else
+        BY_COLUMNS(g->blocks, (k_batch_apply<4, false>), (k_batch_apply<1, false>), *bn, y, x);
+}

@@ -34,28 +34,46 @@ void rt_cuda_columns(rt_cuda_emit *e, const rt_node *node, rt_columns *g, size_t
 }
 
 /* Blocks of a run of rows of a tile each: `few` rows a thread at least, and `most` blocks in all tiles together. */
-static size_t run_of(const rt_channels *g, size_t few, size_t most, int *runs)
+static int run_of(const rt_channels *g, size_t rows, size_t few, size_t most, int *runs)
 {
     size_t lanes = (size_t)(RT_BN_THREADS / (g->wide > 4 ? g->wide / 4 : 1)), tiles = (size_t)g->tiles,
-           n = (g->rows + lanes * few - 1) / (lanes * few), cap = tiles < most ? most / tiles : 1;
+           n = (rows + lanes * few - 1) / (lanes * few), cap = tiles < most ? most / tiles : 1;
     if (n > cap) n = cap;
     if (n < 1) n = 1;
-    size_t per = (g->rows + n - 1) / n;
-    *runs = (int)((g->rows + per - 1) / per);
-    return per;
+    size_t per = (rows + n - 1) / n;
+    *runs = (int)((rows + per - 1) / per);
+    return (int)per;
+}
+
+static void second_of(rt_channels *g, size_t places)
+{
+    g->places = (int)places;
+    for (size_t few = 4; few; few /= 2) {             /* fewer blocks add the parts up less often */
+        g->each = run_of(g, places, few, 1056, &g->blocks);
+        if (g->blocks * g->tiles >= RT_BN_PARTS) break;
+    }
 }
 
 void rt_channels_of(rt_channels *g, size_t rows, int n, int aligned)
 {
-    *g = (rt_channels){.rows = rows, .n = n, .vec = aligned && n % 4 == 0 ? 4 : 1, .wide = 1};
-    while (g->wide < n && g->wide < RT_BN_COLUMNS) g->wide *= 2;
+    *g = (rt_channels){.rows = (int)rows, .n = n, .vec = aligned && n % 4 == 0 ? 4 : 1, .wide = 1};
+    while (g->wide < n && g->wide < RT_BN_COLUMNS) g->wide *= 2, g->wide_log++;
     g->tiles = (n + g->wide - 1) / g->wide;
-    g->per = run_of(g, 2, RT_BN_PARTS, &g->parts);
+    g->per = run_of(g, rows, 2, RT_BN_PARTS, &g->parts);
     g->room = (g->parts + 3) / 4 * 4;
-    for (size_t few = 4; few; few /= 2) {             /* fewer blocks add the parts up less often */
-        g->each = run_of(g, few, 1056, &g->blocks);
-        if (g->blocks * g->tiles >= RT_BN_PARTS) break;
-    }
+    g->share = 1.0f / (float)rows;
+    g->rows_part = (float)g->per;
+    g->rows_last = (float)(g->rows - (g->parts - 1) * g->per);
+    second_of(g, rows);
+}
+
+void rt_channels_pool(rt_channels *g, const rt_batch_pool *p)
+{
+    if (p->kind == RT_BN_GREATEST) second_of(g, (size_t)(g->rows / (p->kh * p->kw)));
+    if (p->kind != RT_BN_AVERAGE) return;
+    g->places = g->rows / p->pixels;
+    g->each = RT_BN_THREADS / 32;                     /* a warp has an image */
+    g->blocks = (g->places + g->each - 1) / g->each;
 }
 
 size_t rt_channels_bytes(const rt_channels *g) { return 2 * sizeof(float) * (size_t)g->n * (size_t)g->room; }

@@ -13,6 +13,8 @@ void rt_columns_of(rt_columns *, size_t rows, int n, int aligned, size_t sums);
 void rt_cuda_columns(rt_cuda_emit *, const rt_node *, rt_columns *, size_t rows, int n, int aligned);
 /* For batch norm, chosen by shape alone, too; partial sums take so many bytes, at a multiple of 16. */
 void rt_channels_of(rt_channels *, size_t rows, int n, int aligned);
+/* The second launch goes over what is pooled: so many values a column. */
+void rt_channels_pool(rt_channels *, const rt_batch_pool *);
 size_t rt_channels_bytes(const rt_channels *);
 /* All of them lie at multiples of 16 bytes; NULL does. */
 int rt_cuda_aligned(const void *a, const void *b, const void *c);

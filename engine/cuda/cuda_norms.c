@@ -1,6 +1,9 @@
 /* engine/cuda/cuda_norms.c - batch norm, layer norm, root mean square norm, group norm, local response norm on cards.
  * See engine/ops_norm.c and engine/ops_group_norm.c for what they are. */
 #include "engine/cuda/cuda_columns.h"
+#include "engine/cuda/cuda_size.h"
+
+#include <limits.h>
 
 /* The last dimension, and what counts it in a row. */
 static size_t pixels(const rt_graph *g, const rt_node *n, int *ch)
@@ -48,21 +51,46 @@ static rt_batch_norm norm_of(const rt_cuda_emit *e, const rt_node *n)
 /* The input of a joined addition that the norm does not give. */
 static int other_side(const rt_node *n, const rt_node *adds) { return adds->in[0] == n->out; }
 
+/* The pooling behind the norm. */
+static rt_batch_pool pool_of(const rt_cuda_emit *e, const rt_node *n)
+{
+    int oh, ch, h;
+    if (n->op == RT_OP_GLOBAL_AVG_POOL)
+        return (rt_batch_pool){.kind = RT_BN_AVERAGE, .pixels = (int)(pixels(e->graph, n, &ch))};
+    const rt_window *w = &RT_ATTR(n, rt_pool_attr)->window;
+    rt_batch_pool pool = {.kind = RT_BN_GREATEST, .kh = w->kernel[0], .kw = w->kernel[1], .won = rt_cuda_kept(e, n)};
+    rt_shape_hwc(&e->graph->tensor[n->in[0]].shape, &h, &pool.w, &ch);
+    rt_shape_hwc(&e->graph->tensor[n->out].shape, &oh, &pool.ow, &ch);
+    return pool;
+}
+
+static rt_status too_many(const rt_node *n, size_t rows)
+{
+    return rt_fail(RT_USAGE, "%s: %zu positions in a batch are too many for a card: take a smaller batch", n->name,
+                   rows);
+}
+
 static rt_status forward_bn(rt_cuda_emit *e, const rt_node *n)
 {
     int ch;
     size_t rows = pixels(e->graph, n, &ch) * (size_t)e->rows;
     const float *x = rt_cuda_value(e, n->in[0]);
-    const rt_node *adds = rt_cuda_joined(e, n);
-    float *y = rt_cuda_value(e, adds ? adds->out : n->out);
+    const rt_node *adds = rt_cuda_joined(e, n), *pools = rt_cuda_pooled(e, n);
+    float *y = rt_cuda_value(e, pools ? pools->out : adds ? adds->out : n->out);
     rt_batch_norm bn = norm_of(e, n);
     rt_channels g;
     if (adds) {
         bn.other = rt_cuda_value(e, adds->in[other_side(n, adds)]);
         bn.act = RT_ATTR(adds, rt_epilogue)->act;
     }
+    if (pools) {
+        RT_TRY(rt_cuda_check_count(pools, e->rows, rt_cuda_size(e, pools->in[0]), rt_cuda_size(e, pools->out)));
+        bn.pool = pool_of(e, pools);
+    }
     RT_ASSERT(e->train && bn.act <= RT_ACT_RELU6);
+    if (rows > INT_MAX / 2) return too_many(n, rows);
     rt_channels_of(&g, rows, ch, rt_cuda_aligned(x, y, bn.other));
+    rt_channels_pool(&g, &bn.pool);
     g.partial = rt_cuda_scratch(e);
     rt_k_batch_moments(e->stream, &g, x);
     rt_k_batch_apply(e->stream, &g, &bn, y, x);
@@ -73,19 +101,21 @@ static rt_status backward_bn(rt_cuda_emit *e, const rt_node *n)
 {
     int ch, add;
     size_t rows = pixels(e->graph, n, &ch) * (size_t)e->rows;
-    const rt_node *adds = rt_cuda_joined(e, n);
-    const float *x = rt_cuda_value(e, n->in[0]), *dy = rt_cuda_grad(e, adds ? adds : n);
+    const rt_node *adds = rt_cuda_joined(e, n), *pools = rt_cuda_pooled(e, n);
+    const float *x = rt_cuda_value(e, n->in[0]), *dy = rt_cuda_grad(e, pools ? pools : adds ? adds : n);
     rt_batch_norm bn = norm_of(e, n);
     rt_channels g;
     if (adds) {
-        bn.out = rt_cuda_value(e, adds->out);
+        bn.other = rt_cuda_value(e, adds->in[other_side(n, adds)]);
         bn.dother = rt_cuda_grad_into(e, adds, other_side(n, adds), &bn.add_other);
         bn.act = RT_ATTR(adds, rt_epilogue)->act;
     }
+    if (pools) bn.pool = pool_of(e, pools);
     bn.dgamma = rt_cuda_field_grad(e, n, GAMMA, &bn.add_gamma);
     bn.dbeta = rt_cuda_field_grad(e, n, BETA, &bn.add_beta);
     float *dx = rt_cuda_grad_into(e, n, 0, &add);
-    rt_channels_of(&g, rows, ch, rt_cuda_aligned(x, dy, bn.coefficient) && rt_cuda_aligned(dx, bn.out, bn.dother));
+    rt_channels_of(&g, rows, ch,
+                   rt_cuda_aligned(x, dy, bn.coefficient) && rt_cuda_aligned(dx, bn.other, bn.dother));
     g.partial = rt_cuda_scratch(e);
     rt_k_batch_sums(e->stream, &g, &bn, x, dy);
     rt_k_batch_back(e->stream, &g, &bn, dx, add, x, dy);
@@ -147,9 +177,7 @@ static rt_status backward_rows(rt_cuda_emit *e, const rt_node *n)
     size_t rows = norm.rows * (size_t)norm.px;
     float *dgamma = rt_cuda_field_grad(e, n, 0, &add_gamma),
           *dbeta = norm.rms ? NULL : rt_cuda_field_grad(e, n, 1, &add_beta);
-    if (norm.px > 1 && rows > UINT32_MAX)
-        return rt_fail(RT_USAGE, "%s: %zu positions in a batch are too many for a card: take a smaller batch", n->name,
-                       rows);
+    if (norm.px > 1 && rows > UINT32_MAX) return too_many(n, rows);
     if (dgamma || dbeta) {
         rt_columns g;
         rt_cuda_columns(e, n, &g, rows, norm.ch, rt_cuda_aligned(x, dy, NULL) && (norm.groups == 1 || per % 4 == 0));

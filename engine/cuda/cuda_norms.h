@@ -28,17 +28,27 @@ void rt_k_column_sums(cudaStream_t, const rt_columns *, float *sum, const float 
 
 /* How batch norm goes over (rows, n): a tile is `wide` columns, a power of two, `vec` of which a thread takes together.
  * The first launch of each way has `parts` blocks a tile, each of `per` rows, and leaves both sums of column c and part
- * k at partial[2 c room + k] and partial[(2 c + 1) room + k]; the second has `blocks` a tile, each of `each` rows. */
+ * k at partial[2 c room + k] and partial[(2 c + 1) room + k]; the second has `blocks` a tile, each of `each` places:
+ * rows, or what is pooled to one value. */
 enum { RT_BN_THREADS = 512, RT_BN_COLUMNS = 16, RT_BN_PARTS = 128 };
 typedef struct {
-    size_t rows, per, each;
-    int n, vec, wide, tiles, parts, room, blocks;
+    int rows, per, places, each;
+    int n, vec, wide, wide_log, tiles, parts, room, blocks;
+    float rows_part, rows_last, share;        /* rows of a part, and of the last one; 1 / rows */
     float *partial;
 } rt_channels;
 
+/* A pooling joined to it. Rows are pixels; y and its gradient are pooled. GREATEST: in windows of kh x kw that lie side
+ * by side and cover images w wide, ow of them in a line; `won` says which tap it was. AVERAGE: over images. */
+enum { RT_BN_ALONE, RT_BN_GREATEST, RT_BN_AVERAGE };
+typedef struct {
+    int kind, w, kh, kw, ow, pixels;
+    uint8_t *won;
+} rt_batch_pool;
+
 /* Batch norm: y = act((x - mean) scale + shift). `coefficient` (RT_BN_COEFFICIENTS, n): the mean as the sum of two
- * floats, MEAN + LOW; variance + eps and its inverse root; scale, and the shift without MEAN: beta - LOW scale. */
-enum { RT_BN_MEAN, RT_BN_LOW, RT_BN_SPREAD, RT_BN_RSTD, RT_BN_SCALE, RT_BN_SHIFT, RT_BN_COEFFICIENTS };
+ * floats, MEAN + LOW; 1 over the root of variance + eps; scale, and the shift without MEAN: beta - LOW scale. */
+enum { RT_BN_MEAN, RT_BN_LOW, RT_BN_RSTD, RT_BN_SCALE, RT_BN_SHIFT, RT_BN_COEFFICIENTS };
 typedef struct {
     float *coefficient;
     const float *gamma, *beta;
@@ -48,16 +58,18 @@ typedef struct {
     float momentum, eps;
     float *dgamma, *dbeta;                    /* or NULL */
     int add_gamma, add_beta, act;
-    /* An addition joined to it: y = act((x - mean) scale + shift + other). Back: what that gave, and where the gradient
-     * of `other` goes, or NULL. */
-    const float *other, *out;
+    /* An addition joined to it, or NULL: y = act((x - mean) scale + shift + other). Where the gradient of `other` goes,
+     * or NULL. */
+    const float *other;
     float *dother;
     int add_other;
+    rt_batch_pool pool;
 } rt_batch_norm;
-/* Moments of parts; then coefficients, running statistics and y from them. */
+/* Moments of parts; then coefficients, running statistics and y from them. A joined pooling: of places, see
+ * rt_channels_pool. */
 void rt_k_batch_moments(cudaStream_t, const rt_channels *, const float *x);
 void rt_k_batch_apply(cudaStream_t, const rt_channels *, const rt_batch_norm *, float *y, const float *x);
-/* Sums of parts; then dgamma, dbeta and dx (may be NULL) from them. */
+/* Sums of parts; then dgamma, dbeta and dx (NULL: not wanted, where nothing is joined) from them. */
 void rt_k_batch_sums(cudaStream_t, const rt_channels *, const rt_batch_norm *, const float *x, const float *dy);
 void rt_k_batch_back(cudaStream_t, const rt_channels *, const rt_batch_norm *, float *dx, int add, const float *x,
                      const float *dy);

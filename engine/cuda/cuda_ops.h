@@ -69,6 +69,9 @@ float *rt_cuda_field_grad(rt_cuda_emit *, const rt_node *, int i, int *add);
  * where the norm's output has no other reader and no activation, and the other side is there before the norm. NULL:
  * none. Nothing is launched where the addition stands. */
 const rt_node *rt_cuda_joined(const rt_cuda_emit *, const rt_node *norm);
+/* The same of a pooling behind that, or behind the norm: a greatest in windows that lie side by side and cover the
+ * image, or the mean over it. What is pooled has no other reader, and is nowhere. */
+const rt_node *rt_cuda_pooled(const rt_cuda_emit *, const rt_node *norm);
 void *rt_cuda_kept(const rt_cuda_emit *, const rt_node *);
 void *rt_cuda_scratch(const rt_cuda_emit *);
 /* A word of device memory that is 0 before the step begins and that the kernel leaves at 0: tickets of "the last block

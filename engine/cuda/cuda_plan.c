@@ -98,10 +98,9 @@ static void list_tensor(rt_cuda_plan *p, spans *l, int t)
 {
     const rt_graph *g = p->graph;
     int nodes = g->nodes, from = g->tensor[t].producer, last = last_reader(p, t), end = 2 * nodes + 1;
-    int joined = p->joined[from];
-    if (joined > from) return;                         /* a norm's own output is nowhere */
+    if (rt_cuda_made_last(p, from) != from) return;    /* what a norm's launches make on the way is nowhere */
     int gradient = is_loss(p, t) || last < 0 ? nodes : 2 * nodes - last, value;
-    if (joined >= 0) from = joined;                    /* and the addition's is made where the norm stands */
+    from = rt_cuda_made_at(p, from);                   /* and the end of it is made where the norm stands */
     value = from;
     widen(p, t, &value, &gradient);
     int until = p->train ? 2 * nodes - from : is_output(p, t) ? end : last < from ? from : last;
@@ -126,7 +125,8 @@ static rt_status place_all(rt_cuda_plan *p)
         size_t parts = p->train && op->parts ? aligned(op->parts(g, &g->node[i], p->batch)) : 0;
         most_parts = parts > most_parts ? parts : most_parts;
         all_parts += parts;
-        if (keep) add_span(&l, aligned(keep), i, 2 * g->nodes - i, &p->keep_at[i]);
+        int at = rt_cuda_made_at(p, i);
+        if (keep) add_span(&l, aligned(keep), at, 2 * g->nodes - at, &p->keep_at[i]);
         if (aligned(scratch) > p->scratch_bytes) p->scratch_bytes = aligned(scratch);
     }
     p->scratch_at = aligned(rt_place(l.s, l.n));
@@ -175,8 +175,9 @@ static rt_status take_tables(rt_cuda_plan *p)
     p->chain = calloc(nodes, sizeof *p->chain);
     p->chain_of = malloc(nodes * sizeof *p->chain_of);
     p->joined = malloc(nodes * sizeof *p->joined);
+    p->pooled = malloc(nodes * sizeof *p->pooled);
     return p->value_at && p->grad_at && p->keep_at && p->const_at && p->started && p->field_started && p->tickets &&
-                   p->chain && p->chain_of && p->joined
+                   p->chain && p->chain_of && p->joined && p->pooled
                ? RT_OK : rt_fail(RT_RUN, "out of memory for a plan");
 }
 
@@ -211,7 +212,7 @@ void rt_cuda_plan_free(rt_cuda_plan *p)
     for (size_t i = 0; i < sizeof device / sizeof device[0]; i++) if (device[i]) cudaFree(device[i]);
     rt_lowered_free(&p->low);
     void *owned[] = {p->value_at, p->grad_at, p->keep_at, p->const_at, p->started, p->field_started, p->tickets,
-                     p->chain, p->chain_of, p->joined};
+                     p->chain, p->chain_of, p->joined, p->pooled};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     free(p);
 }
@@ -389,14 +390,14 @@ static const rt_cuda_chain *chain_at(const rt_cuda_emit *e, int node)
     return c < 0 ? NULL : &e->plan->chain[c];
 }
 
-/* Whether node i is an addition that the norm before it makes. */
-static int is_joined_to(const rt_cuda_plan *p, int i) { return p->joined[i] >= 0 && p->joined[i] < i; }
+/* Whether a norm before node i makes it. */
+static int is_joined(const rt_cuda_plan *p, int i) { return rt_cuda_made_at(p, i) != i; }
 
 rt_status rt_cuda_plan_forward(rt_cuda_emit *e)
 {
     for (int i = 0; i < e->graph->nodes; i++) {
         const rt_node *n = &e->graph->node[i];
-        if (rt_ops[n->op]->view || n->op == RT_OP_INPUT || is_joined_to(e->plan, i)) continue;
+        if (rt_ops[n->op]->view || n->op == RT_OP_INPUT || is_joined(e->plan, i)) continue;
         const rt_cuda_chain *c = chain_at(e, i);
         rt_cuda_stamps_layer(n->name, 0);
         if (!c) RT_TRY(rt_cuda_ops[n->op]->forward(e, n));
@@ -408,9 +409,9 @@ rt_status rt_cuda_plan_forward(rt_cuda_emit *e)
 rt_status rt_cuda_plan_backward(rt_cuda_emit *e)
 {
     for (int i = e->graph->nodes - 1; i >= 0; i--) {
-        const rt_node *n = &e->graph->node[i], *adds = rt_cuda_joined(e, n);
-        int out = adds ? adds->out : n->out;
-        if (rt_ops[n->op]->view || n->op == RT_OP_INPUT || is_joined_to(e->plan, i) ||
+        const rt_node *n = &e->graph->node[i];
+        int out = e->graph->node[rt_cuda_made_last(e->plan, i)].out;
+        if (rt_ops[n->op]->view || n->op == RT_OP_INPUT || is_joined(e->plan, i) ||
             !e->graph->tensor[out].needs_grad || !e->plan->started[memory_of(e->plan, out)])
             continue;
         const rt_cuda_chain *c = chain_at(e, i);

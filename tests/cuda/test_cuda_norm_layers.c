@@ -21,6 +21,64 @@ static void batch_norms(void **state)
                               .steps = 2});
 }
 
+#define CONV(out, more) OP("conv2d", ", \"bias\": false, \"out\": " out ", \"kernel\": 3, \"padding\": 1" more)
+#define BLOCK(out) CONV(out, "") OP("batch_norm", "") OP("relu", "")
+#define MAX(more) OP("max_pool", ", " more)
+#define MEAN OP("global_avg_pool", "")
+#define DENSE_HEAD "{\"op\": \"dense\", \"out\": 4}"
+
+/* Pools that a norm's launches make, and those that they must not: windows that overlap, that leave pixels out or reach
+ * over them; what is pooled has another reader; dilation; averages of windows. */
+static void pooled_norms(void **state)
+{
+    static const char *const nets[] = {
+        NET("[8, 8, 3]",
+            BLOCK("8") MAX("\"kernel\": 2") CONV("12", "") OP("batch_norm", "") OP("relu6", "") MEAN DENSE_HEAD),
+        NET("[6, 9, 2]", BLOCK("5") MAX("\"kernel\": [2, 3]") CONV("7", "") OP("batch_norm", "") MEAN DENSE_HEAD),
+        NET("[12, 3]", OP("conv1d", ", \"bias\": false, \"out\": 8, \"kernel\": 3, \"padding\": 1") OP("batch_norm", "")
+                           OP("relu", "") MAX("\"kernel\": 4") HEAD),
+        NET("[8, 8, 3]", BLOCK("8") MAX("\"kernel\": 3, \"stride\": 2, \"padding\": 1") HEAD),
+        NET("[7, 9, 3]", BLOCK("8") MAX("\"kernel\": 2") HEAD),
+        NET("[7, 7, 3]", BLOCK("8") MAX("\"kernel\": 2, \"ceil\": true") HEAD),
+        NET("[8, 8, 3]", BLOCK("8") MAX("\"kernel\": 2, \"stride\": 3, \"dilation\": 2") HEAD),
+        NET("[8, 8, 3]", BLOCK("8") OP("avg_pool", ", \"kernel\": 2") HEAD),
+        NET("[8, 8, 3]", BLOCK("8") OP("global_max_pool", "") DENSE_HEAD),
+        NET("[6, 6, 3]", CONV("8", "") OP("batch_norm", ", \"name\": \"n\"") MAX("\"kernel\": 2, \"name\": \"p\"") OP(
+                             "conv2d", ", \"out\": 8, \"kernel\": 2, \"stride\": 2, \"from\": \"n\", \"name\": \"c\"")
+                             OP("add", ", \"from\": [\"p\", \"c\"]") HEAD),
+        /* the norm's input has another reader, so that its gradient is a sum */
+        NET("[6, 6, 3]",
+            CONV("8", ", \"name\": \"a\"") OP("batch_norm", "") OP("relu", "") MAX("\"kernel\": 2, \"name\": \"p\"")
+                OP("conv2d", ", \"out\": 8, \"kernel\": 2, \"stride\": 2, \"from\": \"a\", \"name\": \"c\"")
+                    OP("add", ", \"from\": [\"p\", \"c\"]") HEAD),
+        /* a norm of the input itself, which has no gradient */
+        NET("[6, 6, 8]", OP("batch_norm", "") OP("relu", "") MAX("\"kernel\": 2") HEAD),
+        /* two readers of the pool; memory taken between the norm and it */
+        NET("[6, 6, 3]",
+            CONV("8", ", \"name\": \"a\"") OP("batch_norm", ", \"name\": \"n\"")
+                OP("conv2d", ", \"out\": 8, \"kernel\": 2, \"stride\": 2, \"from\": \"a\", \"name\": \"c\"")
+                    OP("tanh", ", \"name\": \"t\"") MAX("\"kernel\": 2, \"from\": \"n\", \"name\": \"p\"")
+                        OP("tanh", ", \"name\": \"u\"") OP("add", ", \"from\": [\"u\", \"t\"], \"name\": \"s\"")
+                            OP("add", ", \"from\": [\"s\", \"p\"]") HEAD),
+        /* a mean of an addition; one whose other side has no gradient; a mean that is the answer */
+        NET("[5, 7, 8]", CONV("8", "") OP("batch_norm", ", \"name\": \"n\"") OP("add", ", \"from\": [\"n\", \"input\"]")
+                             OP("relu", "") MEAN DENSE_HEAD),
+        NET("[5, 7, 3]", CONV("8", ", \"name\": \"a\"") OP("tanh", ", \"name\": \"t\"") CONV("8", "")
+                             OP("batch_norm", ", \"name\": \"n\"") OP("add", ", \"from\": [\"t\", \"n\"]")
+                                 OP("relu", "") MEAN DENSE_HEAD),
+        NET("[6, 5, 3]",
+            CONV("8", "") OP("relu", "") CONV("4", "") OP("batch_norm", "") "{\"op\": \"global_avg_pool\"}"),
+        NET("[36, 32, 2]", CONV("4", "") OP("batch_norm", "") OP("relu", "") MEAN DENSE_HEAD)};
+    (void)state;
+    for (size_t i = 0; i < sizeof nets / sizeof *nets; i++)
+        scene_check(&(cuda_scene){.arch = nets[i], .batch = 6, .rows = 4, .steps = 3, .drift = 5e-4, .gradient = 1e-4});
+    for (rt_precision p = RT_P_TF32; p <= RT_P_BF16; p++)
+        scene_check(&(cuda_scene){.arch = NET("[6, 9, 2]", CONV("8", "") OP("batch_norm", "") MEAN DENSE_HEAD),
+                                  .batch = 6, .steps = 1, .precision = p,
+                                  .forward = p == RT_P_TF32 ? 4e-3 : 4e-2, .gradient = p == RT_P_TF32 ? 1e-2 : 8e-2,
+                                  .drift = p == RT_P_TF32 ? 1e-2 : 8e-2});
+}
+
 static void norms_of_rows(void **state)
 {
     static const char *const nets[] = {
@@ -64,7 +122,8 @@ static void tables(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(batch_norms), cmocka_unit_test(norms_of_rows),
-                                       cmocka_unit_test(softmaxes), cmocka_unit_test(tables)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(batch_norms), cmocka_unit_test(pooled_norms),
+                                       cmocka_unit_test(norms_of_rows), cmocka_unit_test(softmaxes),
+                                       cmocka_unit_test(tables)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

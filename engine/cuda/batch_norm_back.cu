@@ -1,0 +1,233 @@
+/* engine/cuda/batch_norm_back.cu - batch norm in training, the way back; see batch_norm.cuh. */
+#include "engine/cuda/batch_norm.cuh"
+
+namespace {
+
+/* Whether an activation lets the gradient of z through. */
+struct gate {
+    bool open;
+    float high;                                       /* NaN: there is no such end */
+    __device__ __forceinline__ explicit gate(int act) : open(act == NONE), high(act == RELU6 ? 6.0f : NAN) {}
+    __device__ __forceinline__ bool lets(float z) const { return ((z > 0.0f) | open) & !(z >= high); }
+};
+
+/* ---- where gradients of a row's values come from: first asked for, then taken; dy is at the thread's columns ---- */
+
+/* Of the values themselves. */
+struct of_values {
+    const float *dy;
+    template <int V> struct asked { rt_pack<V> dz; };
+    template <int V> __device__ __forceinline__ void ask(asked<V> &to, const channel_place<V> &p, int row) const
+    { to.dz = rt_load<V>(p.at(dy, row)); }
+    template <int V> __device__ __forceinline__ float take(const asked<V> &a, int v) const { return a.dz.v[v]; }
+};
+
+/* Of means over images. */
+struct of_means {
+    const float *dy;
+    divider pixels;
+    float share;
+    template <int V> struct asked { rt_pack<V> dz; };
+    template <int V> __device__ __forceinline__ void ask(asked<V> &to, const channel_place<V> &p, int row) const
+    { to.dz = rt_load<V>(p.at(dy, quotient(row, pixels))); }
+    template <int V> __device__ __forceinline__ float take(const asked<V> &a, int v) const { return a.dz.v[v] * share; }
+};
+
+/* Of the greatest in windows that lie side by side and cover the images. */
+struct of_windows {
+    const float *dy;
+    const uint8_t *won;
+    divider w, kh, kw;
+    int ow, n;
+    template <int V> struct asked { rt_pack<V> dz; uint32_t won; int tap; };
+    template <int V> __device__ __forceinline__ void ask(asked<V> &to, const channel_place<V> &p, int row) const
+    {
+        int line = quotient(row, w), x = row - line * (int)w.by, oy = quotient(line, kh), ox = quotient(x, kw),
+            at = oy * ow + ox;
+        const uint8_t *tap = won + p.col + (size_t)(unsigned)at * (size_t)n;
+        to.dz = rt_load<V>(p.at(dy, at));
+        to.won = V == 4 ? *(const uint32_t *)(const void *)tap : *tap;
+        to.tap = (line - oy * (int)kh.by) * (int)kw.by + x - ox * (int)kw.by;
+    }
+    template <int V> __device__ __forceinline__ float take(const asked<V> &a, int v) const
+    { return (int)(a.won >> 8 * v & 255) == a.tap ? a.dz.v[v] : 0.0f; }
+};
+
+template <int U, int V, class FROM>
+RT_DEVICE void ask_rows(typename FROM::template asked<V> (&to)[U], const FROM &from, const channel_place<V> &p, int row)
+{
+    RT_UNROLL
+    for (int u = 0; u < U; u++) {
+        int r = row + u * p.step;
+        from.template ask<V>(to[u], p, r < p.last ? r : p.last);
+    }
+}
+
+/* Sums of dz and of dz (x - MEAN), where dz is the gradient that the activation lets through; with JOIN that is one of
+ * the sum with `other`. */
+template <int V, bool JOIN, class FROM>
+__global__ void __launch_bounds__(THREADS) k_batch_sums(rt_channels g, rt_batch_norm bn, const float *x, FROM from)
+{
+    enum { U = 4 };
+    RT_SHARED_2D(float, ones, WARPS, COLUMNS + 4);
+    RT_SHARED_2D(float, twos, WARPS, COLUMNS + 4);
+    channel_place<V> p(g, g.per, g.rows);
+    const float *kept = bn.coefficient, *add = JOIN ? bn.other : nullptr;
+    rt_pack<V> in[U], other[U], a = {}, b = {}, mean = rt_load<V>(p.at(kept, RT_BN_MEAN)),
+               scale = rt_load<V>(p.at(kept, RT_BN_SCALE)), shift = rt_load<V>(p.at(kept, RT_BN_SHIFT));
+    typename FROM::template asked<V> asked[U];
+    gate act(bn.act);
+    RT_UNROLL_N(1)
+    for (int row = p.row; row < p.end; row += U * p.step) {
+        fetch<U, V>(in, x, p, row);
+        ask_rows<U, V>(asked, from, p, row);
+        if (JOIN) fetch<U, V>(other, add, p, row);
+        RT_UNROLL
+        for (int u = 0; u < U; u++) {
+            if (row + u * p.step >= p.end) break;
+            RT_UNROLL
+            for (int v = 0; v < V; v++) {
+                float d = in[u].v[v] - mean.v[v], z = fmaf(d, scale.v[v], shift.v[v]);
+                if (JOIN) z += other[u].v[v];
+                float dz = act.lets(z) ? from.template take<V>(asked[u], v) : 0.0f;
+                a.v[v] += dz;
+                b.v[v] = fmaf(dz, d, b.v[v]);
+            }
+        }
+    }
+    lane_sums<V>(a, p);
+    lane_sums<V>(b, p);
+    leave_sums<V>(ones, a, p);
+    leave_sums<V>(twos, b, p);
+    __syncthreads();
+    int t = (int)threadIdx.x, c = t / WARPS, col = (int)blockIdx.x * g.wide + c;
+    if (c >= COLUMNS) return;
+    bool on = c < g.wide && col < g.n;
+    float s1 = taken_sum(ones, t, on), s2 = taken_sum(twos, t, on);
+    if (!on || t % WARPS) return;
+    float *to = g.partial + partial_at(g, col, 0) + blockIdx.y;
+    to[0] = s1;
+    to[g.room] = s2;
+}
+
+RT_DEVICE void put(float *to, float v, int add) { *to = add ? *to + v : v; }
+
+struct sums_asked {
+    column_parts p;
+    float c[RT_BN_COEFFICIENTS];
+    __device__ __forceinline__ void ask(const rt_channels &g, const rt_batch_norm &bn, int col, int lane)
+    {
+        p.ask(g, col, lane);
+        RT_UNROLL
+        for (int i = 0; i < RT_BN_COEFFICIENTS; i++) c[i] = bn.coefficient[(size_t)i * (size_t)g.n + (size_t)col];
+    }
+};
+
+/* By a warp: what k_batch_back takes of a column; `keeps`: and writes gradients of gamma and beta. */
+RT_DEVICE void finish_sums(const rt_channels &g, const rt_batch_norm &bn, sums_asked &m, int col, int lane, bool keeps,
+                           float (&to)[5][COLUMNS], int at)
+{
+    m.p.get(g, lane);
+    const rt_pack<4> &a = m.p.a, &b4 = m.p.b;
+    float mean = m.c[RT_BN_MEAN], low = m.c[RT_BN_LOW], rstd = m.c[RT_BN_RSTD], scale = m.c[RT_BN_SCALE],
+          shift = m.c[RT_BN_SHIFT];
+    float s1 = warp_sum((a.v[0] + a.v[1]) + (a.v[2] + a.v[3])),
+          s2 = warp_sum((b4.v[0] + b4.v[1]) + (b4.v[2] + b4.v[3]));
+    if (lane) return;
+    s2 = fmaf(-low, s1, s2);
+    float b = s2 * rstd * (rstd * g.share);
+    to[0][at] = mean, to[1][at] = scale, to[2][at] = shift, to[3][at] = b;
+    to[4][at] = fmaf(-b, low, s1 * g.share);
+    if (!keeps) return;
+    if (bn.dgamma) put(bn.dgamma + col, s2 * rstd, bn.add_gamma);
+    if (bn.dbeta) put(bn.dbeta + col, s1, bn.add_beta);
+}
+
+/* dx = scale (dz - rest - b (x - mean)); with JOIN the gradient of `other` is dz. */
+template <int V, bool JOIN, class FROM>
+__global__ void __launch_bounds__(THREADS, 2) k_batch_back(rt_channels g, rt_batch_norm bn, float *dx, int add,
+                                                           const float *x, FROM from)
+{
+    enum { U = 2 };
+    RT_SHARED_2D(float, co, 5, COLUMNS);
+    channel_place<V> p(g, g.each, g.places);
+    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, col = (int)blockIdx.x * g.wide + warp;
+    bool on = warp < g.wide && col < g.n;
+    rt_pack<V> in[U], other[U], dz, k[5];
+    typename FROM::template asked<V> asked[U];
+    sums_asked m;
+    if (on) m.ask(g, bn, col, lane);
+    if (!dx) p.end = 0;
+    const float *join = JOIN ? bn.other : nullptr;
+    fetch<U, V>(in, x, p, p.row);
+    ask_rows<U, V>(asked, from, p, p.row);
+    if (JOIN) fetch<U, V>(other, join, p, p.row);
+    if (on) finish_sums(g, bn, m, col, lane, blockIdx.y == 0, co, warp);
+    __syncthreads();
+    if (p.row >= p.end) return;
+    gate act(bn.act);
+    RT_UNROLL
+    for (int i = 0; i < 5; i++) k[i] = rt_load<V>(&co[i][p.in_tile]);
+    RT_UNROLL_N(1)
+    for (int row = p.row;;) {
+        RT_UNROLL
+        for (int u = 0; u < U; u++) {
+            int r = row + u * p.step;
+            if (r > p.last) break;
+            RT_UNROLL
+            for (int v = 0; v < V; v++) {
+                float far = in[u].v[v] - k[0].v[v], z = fmaf(far, k[1].v[v], k[2].v[v]);
+                if (JOIN) z += other[u].v[v];
+                dz.v[v] = act.lets(z) ? from.template take<V>(asked[u], v) : 0.0f;
+                in[u].v[v] = k[1].v[v] * fmaf(-k[3].v[v], far, dz.v[v] - k[4].v[v]);
+            }
+            rt_store_or_add<V>(p.at(dx, r), in[u], add);
+            if (JOIN && bn.dother) rt_store_or_add<V>(p.at(bn.dother, r), dz, bn.add_other);
+        }
+        if ((row += U * p.step) > p.last) return;
+        fetch<U, V>(in, x, p, row);
+        ask_rows<U, V>(asked, from, p, row);
+        if (JOIN) fetch<U, V>(other, join, p, row);
+    }
+}
+
+template <bool JOIN, class FROM>
+void sums_of(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, const float *x, const FROM &from)
+{ BY_COLUMNS(g->parts, (k_batch_sums<4, JOIN, FROM>), (k_batch_sums<1, JOIN, FROM>), *bn, x, from); }
+
+template <bool JOIN, class FROM>
+void back_of(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, float *dx, int add, const float *x,
+             const FROM &from)
+{
+    BY_COLUMNS(dx ? g->blocks : 1, (k_batch_back<4, JOIN, FROM>), (k_batch_back<1, JOIN, FROM>), *bn, dx,
+               add, x, from);
+}
+
+of_means means_of(const rt_batch_pool &p, const float *dy)
+{ return of_means{dy, divider_of(p.pixels), 1.0f / (float)p.pixels}; }
+of_windows windows_of(const rt_channels *g, const rt_batch_pool &p, const float *dy)
+{ return of_windows{dy, p.won, divider_of(p.w), divider_of(p.kh), divider_of(p.kw), p.ow, g->n}; }
+
+}
+
+extern "C" void rt_k_batch_sums(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, const float *x,
+                                const float *dy)
+{
+    const rt_batch_pool &p = bn->pool;
+    if (p.kind == RT_BN_GREATEST) sums_of<false>(s, g, bn, x, windows_of(g, p, dy));
+    else if (p.kind == RT_BN_AVERAGE && bn->other) sums_of<true>(s, g, bn, x, means_of(p, dy));
+    else if (p.kind == RT_BN_AVERAGE) sums_of<false>(s, g, bn, x, means_of(p, dy));
+    else if (bn->other) sums_of<true>(s, g, bn, x, of_values{dy});
+    else sums_of<false>(s, g, bn, x, of_values{dy});
+}
+
+extern "C" void rt_k_batch_back(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, float *dx, int add,
+                                const float *x, const float *dy)
+{
+    const rt_batch_pool &p = bn->pool;
+    if (p.kind == RT_BN_GREATEST) back_of<false>(s, g, bn, dx, add, x, windows_of(g, p, dy));
+    else if (p.kind == RT_BN_AVERAGE && bn->other) back_of<true>(s, g, bn, dx, add, x, means_of(p, dy));
+    else if (p.kind == RT_BN_AVERAGE) back_of<false>(s, g, bn, dx, add, x, means_of(p, dy));
+    else if (bn->other) back_of<true>(s, g, bn, dx, add, x, of_values{dy});
+    else back_of<false>(s, g, bn, dx, add, x, of_values{dy});
+}
