@@ -48,8 +48,14 @@ static rt_status try_rows(estimate *e, uint64_t first, uint64_t end, double *rat
     const rt_batch *batch;
     uint64_t timed = 0;
     double start = rt_seconds(), now = start;
-    rt_stream_spec q = {.x = e->l.x, .rows = &rows, .width = e->l.spec.classes, .batch = e->l.set.batch,
-                        .keep_tail = 1, .mark_bad = 1, .prefetch = e->l.set.prefetch, .threads = rt_labeler_readers(&e->l)};
+    rt_stream_spec q = {.x = e->l.x,
+                        .rows = &rows,
+                        .width = e->l.spec.classes,
+                        .batch = e->l.set.batch,
+                        .keep_tail = 1,
+                        .mark_bad = 1,
+                        .prefetch = e->l.set.prefetch,
+                        .threads = rt_labeler_readers(&e->l)};
     rt_teacher_ids(e->l.teacher, e->l.x, q.ids);
     RT_TRY(rt_stream_open(&stream, &q, 0));
     uint64_t steps = rt_stream_steps(stream);

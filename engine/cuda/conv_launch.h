@@ -138,7 +138,8 @@ static inline int rt_conv_tiles(rt_conv_cut *c, int h, int w, int up, int left, 
         if (room == 1) return 0;
     }
 }
-/* Nine taps, of which those of a line lie side by side: a lane that has a run of pixels reads each but once for them. */
+/* Nine taps, of which those of a line lie side by side: a lane that has a run of pixels reads each but once for them.
+ */
 static inline int rt_conv_three_lines(const rt_conv_shape *s)
 { return s->kh == 3 && s->kw == 3 && s->dw == 1 && s->sw <= 2; }
 
@@ -149,7 +150,7 @@ static inline rt_conv_cut rt_conv_cut_of(const rt_conv_shape *s)
         blocks = lanes ? 4 * BLOCKS : few ? 2 * BLOCKS : BLOCKS;
     rt_conv_cut c;
     memset(&c, 0, sizeof c);
-    c.slots = lanes || few ? 1 : 3;
+    c.slots = lanes ? 1 : few ? 2 : 3;
     c.image = lanes ? 32 : 16;
     c.out = s->n <= 16 ? 16 : 32;
     c.taps = taps < RT_CONV_CUT_TAPS ? taps : RT_CONV_CUT_TAPS;
@@ -158,7 +159,7 @@ static inline rt_conv_cut rt_conv_cut_of(const rt_conv_shape *s)
     if (!lanes && !few) c.gap = rt_conv_three_lines(s) && s->sw == 2 ? 2 * RT_CONV_RUN : RT_CONV_RUN;
     if (few) c.image = s->c, c.taps = RT_CONV_FEW_ROWS / s->c;
     c.image_apart = lanes ? RT_CONV_LANES : few ? s->c : c.image;
-    c.out_apart = lanes ? RT_CONV_LANES : few ? c.out : c.out + RT_CONV_GAP / RT_CONV_RUN;
+    c.out_apart = lanes ? RT_CONV_LANES : few ? c.out + 8 : c.out + RT_CONV_GAP / RT_CONV_RUN;
     if (!rt_conv_tiles(&c, s->oh, s->ow, s->sh, s->sw, (s->kh - 1) * s->dh, (s->kw - 1) * s->dw,
                        lanes || few ? 40 << 10 : RT_CONV_CUT_BYTES - (1 << 10) /* of tables */)) return c;
     c.blocks = rt_conv_up(s->c, c.image) * (lanes ? 1 : rt_conv_up(s->n, c.out)) * rt_conv_up(taps, c.taps);
@@ -242,6 +243,11 @@ int rt_k_few(cudaStream_t, const rt_conv_shape *, float *y, const float *x, cons
              int add);
 int rt_k_few_weights(cudaStream_t, const rt_conv_shape *, float *dw, float *dbias, float *partial, const float *x,
                      const float *dy, int add_dw, int add_dbias);
+/* The two on tensor cores. */
+int rt_k_few_tensor(cudaStream_t, const rt_conv_shape *, float *y, const float *x, const float *w, const float *bias,
+                    rt_act, int add);
+int rt_k_few_tensor_weights(cudaStream_t, const rt_conv_shape *, float *dw, float *dbias, float *partial,
+                            const float *x, const float *dy, int add_dw, int add_dbias);
 /* The same of shapes for which rt_conv_is_direct. */
 void rt_k_direct(cudaStream_t, const rt_conv_shape *, float *y, const float *x, const float *w, const float *bias,
                  rt_act act, int add);

@@ -423,7 +423,8 @@ template <int Q, bool BACK> double try_tile(job &a, const rt_conv_shape &s, int 
     if (bytes_of<Q>(a) > LIMIT || (a.slots == 1 && stages > 1)) return 0;
     a.ahead = a.slots > 1 ? a.slots - 1 : 1;
     a.images = images, a.high = high;
-    a.down = divider_of((a.sides[0].y.count + high - 1) / high), a.beside = divider_of((a.sides[0].x.count + wide - 1) / wide);
+    a.down = divider_of((a.sides[0].y.count + high - 1) / high),
+    a.beside = divider_of((a.sides[0].x.count + wide - 1) / wide);
     a.across = divider_of((a.columns + Q - 1) / Q);
     a.tile_wide = divider_of(wide), a.tile_pixels = divider_of(high * wide);
     a.patch_wide = divider_of(pw), a.patch_high = divider_of(ph);
@@ -469,9 +470,10 @@ template <bool BACK> int shares_of(const job &a, const rt_conv_shape &s)
 {
     const int most = most_taps<BACK>(a, s);
     if (!most) return 1;
-    const int64_t warps = (int64_t)((a.sides[0].y.count * a.sides[0].x.count + PIXELS - 1) / PIXELS) * ((a.columns + 15) / 16) *
-                          s.kh * s.kw / most,           /* classes by their taps, in such of the first */
-                  steps = (int64_t)most * ((a.depth + DEEP - 1) / DEEP);
+    const int64_t warps = (int64_t)((a.sides[0].y.count * a.sides[0].x.count + PIXELS - 1) / PIXELS) *
+                          ((a.columns + 15) / 16) * s.kh * s.kw /
+                          most, /* classes by their taps, in such of the first */
+        steps = (int64_t)most * ((a.depth + DEEP - 1) / DEEP);
     return warps <= 4 && steps >= 12 ? 4 : warps <= 12 && steps >= 6 ? 2 : 1;
 }
 

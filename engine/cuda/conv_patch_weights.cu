@@ -21,8 +21,8 @@ struct job {
     int tiles, per;
     int images, high, wide, patch_wide, line;
     int patch, slot, count, gradients;   /* floats: of a patch, of a slot; lines; pixels, up to 16 */
-    int out, first_line, taps, kw;       /* channels of a block; floats from a line of taps to the next; taps of it */
-    divider down, across, lines, patch_lines, pixels, lengths, along, beside;
+    int out, first_line, taps;           /* channels of a block; floats from a line of taps to the next; taps of it */
+    divider down, across, lines, patch_lines, pixels, lengths, along, beside, kw;
     float *dw, *dbias;                   /* or where the first part of each lies; dbias may be NULL */
     size_t next;                         /* floats from part to part; 0: there is one */
     int add_dw, add_dbias, all_taps, dw_apart;
@@ -82,6 +82,19 @@ RT_DEVICE void copy_gradients(const job &a, const copier &k, float *gradients, c
                           a.dy + (in ? ((at.r0 + r) * a.oh + y) * wn + from : 0), 16, in);
         }
     }
+}
+
+/* Where the runs of a tile begin in a patch; where taps that are anywhere see the pixels of a run. */
+template <int SW> RT_DEVICE void find_places(const job &a, int *begin, int4 *offsets, int first_tap, int taps)
+{
+    const int i = (int)threadIdx.x, p = i * RUN, l = quotient(p, a.pixels), r = quotient(l, a.lines),
+              line = (r * (int)a.patch_lines.by + (l - r * (int)a.lines.by) * a.sh) * a.line;
+    if (p < a.gradients) begin[i] = r < a.images ? line + places<SW>::of((p - l * a.wide) * a.sw) : 0;
+    if (SW || i >= taps) return;
+    const int tap = first_tap + i, ky = quotient(tap, a.kw), y = ky * a.first_line,
+              x = (tap - ky * (int)a.kw.by) * a.dw_apart;
+    offsets[i] = make_int4(y + places<SW>::of(x), y + places<SW>::of(x + a.sw), y + places<SW>::of(x + 2 * a.sw),
+                           y + places<SW>::of(x + 3 * a.sw));
 }
 
 /* A warp's sums: of each tap 16 channels of the image by 16, as two pieces (16, 8). Row g of a piece is channel 2g, row
@@ -160,7 +173,10 @@ template <int MATH, int LINES, int KW, int SW> struct tap_sums {
             uint32_t u[SEEN][2], v[SEEN][2];
             float part[KW][2][4] = {};
             RT_UNROLL
-            for (int i = 0; i < SEEN; i++) take_image(seen[i].x, u[i][0], v[i][0]), take_image(seen[i].y, u[i][1], v[i][1]);
+            for (int i = 0; i < SEEN; i++) {
+                take_image(seen[i].x, u[i][0], v[i][0]);
+                take_image(seen[i].y, u[i][1], v[i][1]);
+            }
             RT_UNROLL
             for (int turn = THREE ? 0 : 4; turn < 6; turn++) {
                 const int h = turn % 2, kind = turn / 2;    /* low by high, high by low, high by high */
@@ -256,23 +272,11 @@ template <int MATH, int LINES, int KW, int SW> __global__ void __launch_bounds__
               n0 = ((int)blockIdx.x - b * (int)a.beside.by) * a.out, c0 = (b - chunk * (int)a.along.by) * PIECE,
               first_tap = chunk * a.taps, left = a.all_taps - first_tap, taps = left < a.taps ? left : a.taps,
               first = (int)blockIdx.y * a.per, end = a.tiles - first < a.per ? a.tiles : first + a.per,
-              runs = a.gradients / RUN, groups = runs / 4, out = a.out;
+              groups = a.gradients / DEEP, out = a.out;
     int *begin = (int *)(shared + SLOTS * a.slot);
     int4 *offsets = (int4 *)begin;
     begin += FEW * 4;
-    RT_UNROLL_N(1)
-    for (int i = (int)threadIdx.x; i < runs; i += WIDE) {
-        const int p = i * RUN, l = quotient(p, a.pixels), r = quotient(l, a.lines), x = (p - l * a.wide) * a.sw;
-        begin[i] = r < a.images ? (r * (int)a.patch_lines.by + (l - r * (int)a.lines.by) * a.sh) * a.line +
-                                      places<SW>::of(x) : 0;
-    }
     const int line = SW ? a.first_line : 0;
-    if (!SW && (int)threadIdx.x < taps) {
-        const int tap = first_tap + (int)threadIdx.x, ky = tap / a.kw, x = (tap - ky * a.kw) * a.dw_apart,
-                  y = ky * a.first_line;
-        offsets[threadIdx.x] = make_int4(y + places<SW>::of(x), y + places<SW>::of(x + a.sw),
-                                         y + places<SW>::of(x + 2 * a.sw), y + places<SW>::of(x + 3 * a.sw));
-    }
     const int above = SW ? first_tap / KW * a.first_line : 0;
     const copier of_patch = copier_of(PIECE, a.lengths), of_gradients = copier_of(out, a.pixels);
     tap_sums<MATH, LINES, KW, SW> sum;
@@ -290,6 +294,7 @@ template <int MATH, int LINES, int KW, int SW> __global__ void __launch_bounds__
         }
         rt_copy_commit();
         put = put == SLOTS - 1 ? 0 : put + 1;
+        if (tile + SLOTS == first + 1) find_places<SW>(a, begin, offsets, first_tap, taps);
         if (tile < first) continue;
         const float *patch = shared + get * a.slot + above + 2 * g,
                     *gradients = shared + get * a.slot + a.patch + pair * PIECE + 2 * g;
@@ -353,11 +358,12 @@ extern "C" int rt_k_conv_patch_weights(cudaStream_t stream, const rt_conv_shape 
     a.slot = (int)(rt_conv_cut_bytes(&c) / sizeof(float)) / SLOTS;
     a.count = c.images * c.patch_high;
     a.gradients = rt_conv_up(c.images * c.high * c.wide, DEEP) * DEEP;
-    a.out = c.out, a.first_line = s->dh * c.line, a.taps = c.taps, a.kw = s->kw;
+    a.out = c.out, a.first_line = s->dh * c.line, a.taps = c.taps,
     a.all_taps = s->kh * s->kw, a.dw_apart = s->dw;
     a.down = divider_of(c.down), a.across = divider_of(c.across), a.lines = divider_of(c.high);
     a.patch_lines = divider_of(c.patch_high), a.pixels = divider_of(c.wide), a.lengths = divider_of(c.patch_wide);
     a.along = divider_of(rt_conv_up(s->c, c.image)), a.beside = divider_of(rt_conv_up(s->n, c.out));
+    a.kw = divider_of(s->kw);
     const dim3 grid((unsigned)c.blocks, (unsigned)c.parts);
     if (math == RT_CONV_TF32X3) return launch_taps<RT_CONV_TF32X3>(stream, *s, a, grid);
     if (math == RT_CONV_TF32) return launch_taps<RT_CONV_TF32>(stream, *s, a, grid);

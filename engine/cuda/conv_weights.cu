@@ -224,6 +224,8 @@ extern "C" void rt_k_conv_weights(cudaStream_t stream, const rt_conv_shape *s, r
                                   float *dbias, float *partial, const float *x, const float *dy, int add_dw,
                                   int add_dbias)
 {
+    if (math != RT_CONV_FLOAT && rt_k_few_tensor_weights(stream, s, dw, dbias, partial, x, dy, add_dw, add_dbias))
+        return;
     if (rt_k_few_weights(stream, s, dw, dbias, partial, x, dy, add_dw, add_dbias)) return;
     if (rt_k_point_weights(stream, s, math, dw, dbias, partial, x, dy, add_dw, add_dbias)) return;
     if (rt_k_conv_patch_weights(stream, s, math, dw, dbias, partial, x, dy, add_dw, add_dbias)) return;

@@ -335,12 +335,16 @@ static void test_large(void **state)
 {
     (void)state;
     static const given wide = {"64 channels", 5, 60, 58, 4, 68, 1, 3, 1, 1, 1, 1, 0, 0, 1, 1, 1},
-                       back = {"64 channels back", 5, 60, 58, 68, 4, 1, 3, 1, 1, 1, 1, 0, 0, 1, 1, 1};
+                       back = {"64 channels back", 5, 60, 58, 68, 4, 1, 3, 1, 1, 1, 1, 0, 0, 1, 1, 1},
+                       few = {"64 channels of one", 5, 60, 58, 1, 68, 1, 3, 1, 1, 1, 1, 0, 0, 1, 1, 1},
+                       point = {"64 channels of a point", 5, 60, 58, 8, 68, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1};
     shape s = shape_of(&wide);
     assert_true(rt_conv_parts(&s, RT_CONV_FLOAT) > 1 && rt_conv_parts(&s, RT_CONV_TF32X3) > 1);
     for (int m = 0; m < 2; m++) {
         check_case(&wide, (rt_conv_math)m, 2e-6);
         check_case(&back, (rt_conv_math)m, 2e-6);
+        check_case(&few, (rt_conv_math)m, 2e-6);
+        check_case(&point, (rt_conv_math)m, 2e-6);
     }
 }
 
