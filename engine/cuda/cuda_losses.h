@@ -33,11 +33,14 @@ typedef struct {
     rt_cuda_result *result;
     int results;
     rt_cuda_trouble *trouble;
+    rt_cuda_result *held;              /* (results) in device memory, or NULL: every step tells what it gave */
+    int tells;                         /* with held: so many steps, of which this is the last; 0: it is held alone */
 } rt_loss_sums;
 
 /* Each loss's sum over rows, divided by now->total, and the sum of those, into result[(now->number - 1) % results].
  * Where that is not finite and trouble->bad is 0, it becomes now->number; the result is bad when trouble->bad is set,
- * now or since an earlier step. */
+ * now or since an earlier step. result is the host's memory: a launch that wrote there ends when the host's memory has
+ * answered, later than all else, so that steps which are launched together are held on the card and told by the last. */
 void rt_k_loss_end(cudaStream_t, const rt_loss_sums *, const rt_cuda_now *now);
 
 #ifdef __cplusplus

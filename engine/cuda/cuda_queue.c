@@ -30,7 +30,7 @@ static rt_status capture(session *s, int rows, int steps, cudaGraph_t *graph)
     CHECK(s, cudaStreamBeginCapture(s->stream, cudaStreamCaptureModeThreadLocal), "beginning to capture a step");
     rt_status st = RT_OK;
     if (stamps) rt_cuda_stamps_begin(s->stamps, s->stream);
-    for (int i = 0; i < steps && !st; i++) st = rt_cuda_session_emit(s, rows);
+    for (int i = 1; i <= steps && !st; i++) st = rt_cuda_session_emit(s, rows, i == steps ? steps : 0);
     rt_cuda_stamps_end();
     cudaError_t ended = cudaStreamEndCapture(s->stream, graph);
     return st ? st : rt_cuda_check(s->card, ended, "capturing a step");
@@ -84,6 +84,15 @@ static rt_status launch(session *s, int rows, int steps)
     return rt_cuda_check(s->card, cudaEventRecord(s->done[last], s->stream), "launching a step");
 }
 
+/* What s->copies has been asked to copy is there before what s->stream is asked from now on. */
+static rt_status behind_copies(session *s, uint64_t number)
+{
+    cudaEvent_t copied = s->copied[number % (uint64_t)s->depth];
+    CHECK(s, cudaEventRecord(copied, s->copies), "copying a batch");
+    return rt_cuda_check(s->card, cudaStreamWaitEvent(s->stream, copied, 0), "copying a batch");
+}
+
+/* The copy runs beside the steps before. */
 rt_status rt_cuda_flush(session *s)
 {
     int steps = s->waiting;
@@ -91,7 +100,8 @@ rt_status rt_cuda_flush(session *s)
     s->waiting = 0;
     size_t at = place_of(s, s->number - (uint64_t)steps);
     CHECK(s, cudaMemcpy2DAsync(s->ring + at, s->block_bytes, s->block + at, s->block_bytes, s->waiting_bytes,
-                               (size_t)steps, cudaMemcpyHostToDevice, s->stream), "copying steps");
+                               (size_t)steps, cudaMemcpyHostToDevice, s->copies), "copying steps");
+    RT_TRY(behind_copies(s, s->number - (uint64_t)steps));
     return launch(s, s->waiting_rows, steps);
 }
 
@@ -99,13 +109,9 @@ rt_status rt_cuda_flush(session *s)
 static rt_status launch_one(session *s, int rows, size_t bytes)
 {
     size_t at = place_of(s, s->number - 1);
-    int slot = (int)((s->number - 1) % (uint64_t)s->depth);
     cudaStream_t by = bytes < SHORT ? s->stream : s->copies;
     CHECK(s, cudaMemcpyAsync(s->ring + at, s->block + at, bytes, cudaMemcpyHostToDevice, by), "copying a batch");
-    if (by != s->stream) {
-        CHECK(s, cudaEventRecord(s->copied[slot], by), "copying a batch");
-        CHECK(s, cudaStreamWaitEvent(s->stream, s->copied[slot], 0), "copying a batch");
-    }
+    if (by != s->stream) RT_TRY(behind_copies(s, s->number - 1));
     return launch(s, rows, 1);
 }
 

@@ -150,6 +150,7 @@ static rt_status set_training(session *s)
     RT_TRY(rt_cuda_session_take(s, &s->loss_rows, (size_t)s->spec.losses * (size_t)s->spec.batch * sizeof(float)));
     RT_TRY(rt_cuda_session_take(s, &s->planes, planes * sizeof(float)));
     RT_TRY(take_pinned(s, &s->results, RT_RESULTS * sizeof *s->results));
+    RT_TRY(rt_cuda_session_take(s, &s->held_results, RT_RESULTS * sizeof *s->held_results));
     RT_TRY(rt_cuda_session_take(s, &s->trouble, sizeof none));
     CHECK(s, cudaMemcpy(s->trouble, &none, sizeof none, cudaMemcpyHostToDevice), "clearing device memory");
     for (int i = 0; i < RT_RESULTS; i++)
@@ -166,16 +167,16 @@ static rt_cuda_emit emit_of(session *s, int rows)
                           .processors = s->card->processors, .now = s->now, .trouble = s->trouble, .plan = s->plan};
 }
 
-static rt_loss_sums sums_of(const session *s)
+static rt_loss_sums sums_of(const session *s, int tells)
 {
     return (rt_loss_sums){.rows = s->loss_rows, .losses = s->spec.losses, .batch = s->spec.batch, .result = s->results,
-                          .results = RT_RESULTS, .trouble = s->trouble};
+                          .results = RT_RESULTS, .trouble = s->trouble, .held = s->held_results, .tells = tells};
 }
 
-static rt_status emit_losses(session *s, rt_cuda_emit *e)
+static rt_status emit_losses(session *s, rt_cuda_emit *e, int tells)
 {
     if (s->plan->fused) {
-        rt_loss_sums sums = sums_of(s);
+        rt_loss_sums sums = sums_of(s, tells);
         return rt_cuda_chain_step(e, s->plan->fused, &s->loss[0], &sums, s->loss_rows);
     }
     for (int i = 0; i < s->spec.losses; i++) {
@@ -184,12 +185,12 @@ static rt_status emit_losses(session *s, rt_cuda_emit *e)
         rt_k_loss(s->stream, &s->loss[i], i, rt_cuda_value(e, t), grad, add,
                   s->loss_rows + (size_t)i * (size_t)s->spec.batch, s->planes, e->rows, n, s->now);
     }
-    rt_loss_sums sums = sums_of(s);
+    rt_loss_sums sums = sums_of(s, tells);
     rt_k_loss_end(s->stream, &sums, s->now);
     return rt_cuda_check(s->card, cudaGetLastError(), "launching a loss");
 }
 
-rt_status rt_cuda_session_emit(session *s, int rows)
+rt_status rt_cuda_session_emit(session *s, int rows, int tells)
 {
     rt_cuda_emit e = emit_of(s, rows);
     rt_cuda_plan_begin(&e);
@@ -202,7 +203,7 @@ rt_status rt_cuda_session_emit(session *s, int rows)
     RT_TRY(rt_cuda_plan_forward(&e));
     if (!s->spec.train) return RT_OK;
     rt_cuda_stamps_layer("losses", 0);
-    RT_TRY(emit_losses(s, &e));
+    RT_TRY(emit_losses(s, &e, tells));
     RT_TRY(rt_cuda_plan_backward(&e));
     if (s->spec.update && !s->plan->update) rt_k_update(s->stream, &s->update);
     return rt_cuda_check(s->card, cudaGetLastError(), "launching the update");
@@ -430,7 +431,7 @@ static void end(rt_session *base)
     rt_pool_free(s->packers);
     free(s->held.seen);
     void *device[] = {s->ring, s->held.rows, s->count, s->ticket, s->now, s->rows, s->trouble, s->loss_rows, s->planes,
-                      s->update_block, s->update.work, s->update.ticket};
+                      s->update_block, s->update.work, s->update.ticket, s->held_results};
     void *pinned[] = {s->block, s->results};
     for (size_t i = 0; i < sizeof device / sizeof device[0]; i++) if (device[i]) cudaFree(device[i]);
     for (size_t i = 0; i < sizeof pinned / sizeof pinned[0]; i++) if (pinned[i]) cudaFreeHost(pinned[i]);

@@ -43,6 +43,7 @@ typedef struct {
     rt_cuda_held held;                 /* rows NULL: none are held */
     /* training */
     rt_cuda_result *results;           /* (RT_RESULTS) pinned host memory that the card writes to */
+    rt_cuda_result *held_results;      /* the same in device memory, of steps that are launched together */
     uint64_t told;
     rt_cuda_trouble *trouble;          /* device */
     float *loss_rows, *planes;         /* device: (losses, batch); of dist */
@@ -73,7 +74,8 @@ typedef struct {
 
 /* cuda_session.c */
 rt_status rt_cuda_session_take(rt_cuda_session *, void *out, size_t bytes);       /* device memory */
-rt_status rt_cuda_session_emit(rt_cuda_session *, int rows);                      /* launches a step */
+/* Launches a step, which tells the host what so many steps up to it gave; 0: one behind it will. */
+rt_status rt_cuda_session_emit(rt_cuda_session *, int rows, int tells);
 
 /* cuda_rows.c: how rows of data are laid out and normalised, which may change between two steps. */
 rt_status rt_cuda_look_at_rows(rt_cuda_session *);

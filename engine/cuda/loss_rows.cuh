@@ -562,7 +562,7 @@ template <int THREADS> RT_DEVICE double loss_of_parts(const rt_loss_sums &e, con
 }
 template <int THREADS> RT_DEVICE void tell(const rt_loss_sums &e, const rt_cuda_now *now, const double *part)
 {
-    rt_cuda_result *to = e.result + (now->number - 1) % (uint64_t)e.results;
+    rt_cuda_result *to = (e.held && !e.tells ? e.held : e.result) + (now->number - 1) % (uint64_t)e.results;
     double total = 0;
     for (int k = 0; k < RT_MAX_LOSSES; k++) {
         double of = k < e.losses ? loss_of_parts<THREADS>(e, part, k) / now->total : 0;
@@ -578,8 +578,15 @@ template <int THREADS> RT_DEVICE void tell(const rt_loss_sums &e, const rt_cuda_
 }
 template <int THREADS> RT_DEVICE void end_losses(const rt_loss_sums &e, const rt_cuda_now *now)
 {
+    enum { WORDS = sizeof(rt_cuda_result) / sizeof(uint64_t) };
+    static_assert(sizeof(rt_cuda_result) % sizeof(uint64_t) == 0, "a result is whole words");
     RT_SHARED(double, part, THREADS / WARP);
     add_losses<THREADS>(e, now, part);
+    for (int i = (int)threadIdx.x; e.held && i < (e.tells - 1) * WORDS; i += THREADS) {     /* of the steps before */
+        size_t at = (size_t)((now->number - (uint64_t)e.tells + (uint64_t)(i / WORDS)) % (uint64_t)e.results) * WORDS +
+                    (size_t)(i % WORDS);
+        ((uint64_t *)e.result)[at] = ((const uint64_t *)e.held)[at];
+    }
     __syncthreads();
     if (threadIdx.x == 0) tell<THREADS>(e, now, part);
 }

@@ -385,7 +385,8 @@ static void together(void **state)
         check_ok(rt_session_step(b, &step));
     }
     if (calls)
-        assert_in_range(rt_emulated_calls() - calls, 1, 16 + 2 * 5); /* the card's choice; copy, launch, event, wait */
+        assert_in_range(rt_emulated_calls() - calls, 1,
+                        16 + 2 * 7); /* the card's choice; copy and its event, launch and its */
     rt_step step = step_at(0);
     check_ok(rt_session_results(b, 1, got, MANY, &more));
     check_ok(rt_session_step(b, &step));
