@@ -291,28 +291,11 @@ __global__ void __launch_bounds__(THREADS, 2)
 
 /* ---- launches ---- */
 
-/* log2 of the threads along n. */
-int along(int n)
-{
-    int bits = 3;
-    while (1 << bits < n && 1 << bits < THREADS) bits++;
-    return bits;
-}
-
 /* Weights and biases as one copy, where they lie close enough to each other for `most` floats. */
 void hold(room *m, const rt_chain *c, size_t most)
 {
-    const float *first = nullptr, *end = nullptr;
-    for (int i = c->from; i < c->layers; i++) {
-        const rt_chain_layer *l = &c->layer[i];
-        const float *at[2] = {l->w, l->bias}, *to[2] = {l->w + l->k * l->n, l->bias + l->n};
-        for (int k = 0; k < 2; k++) {
-            if (!at[k]) continue;
-            if (!first || at[k] < first) first = at[k];
-            if (!end || to[k] > end) end = to[k];
-        }
-    }
-    size_t many = (size_t)(end - first + QUAD - 1) / QUAD * QUAD;
+    const float *first;
+    size_t many = weights_of(c, &first);
     if (((uintptr_t)first & 15) || (size_t)m->all + many > most) return;
     for (int i = c->from; i < c->layers; i++) {
         m->w[i] = m->all + (int)(c->layer[i].w - first);
@@ -386,6 +369,7 @@ extern "C" void rt_k_chain_back(cudaStream_t stream, const rt_chain *c)
 
 extern "C" void rt_k_chain_step(cudaStream_t stream, const rt_chain *c, const rt_chain_loss *e, const rt_cuda_now *now)
 {
+    if (rt_k_chain_row(stream, c, e, now)) return;
     switch (kind_of(e->loss)) {
     case RT_SOFT_KD: return launch<RT_CHAIN_ROWS, RT_SOFT_KD>(stream, c, *e, now);
     case RT_SOFT_DKD: return launch<RT_CHAIN_ROWS, RT_SOFT_DKD>(stream, c, *e, now);

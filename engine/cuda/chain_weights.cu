@@ -1,47 +1,32 @@
-/* Gradients of a chain's weights, with the step's end and the update where they are asked for; see cuda_chain.h. What
- * the update needs is read before the sums are made. */
+/* Gradients of a chain's weights, with the step's end and the update where they are asked for; see cuda_chain.h. All
+ * that a block reads is asked for before anything is waited for. */
 #include "engine/cuda/chain.cuh"
 #include "engine/cuda/divider.cuh"
 #include "engine/cuda/loss_rows.cuh"
 #include "engine/cuda/update.cuh"
 
 namespace {
-enum { TILE = 32, DEEP = 128, SHARES = THREADS / TILE, OF_SHARE = DEEP / SHARES, SIDE = TILE / QUAD,
-       TEAMS = THREADS / (SIDE * SIDE), OF_TEAM = DEEP / TEAMS };
+enum { WIDE = 512, TILE = 32, DEEP = 128, SHARES = WIDE / TILE, OF_SHARE = DEEP / SHARES, SIDE = TILE / QUAD,
+       TEAMS = WIDE / (SIDE * SIDE), ENDS = SIDE * TILE, TURNS = DEEP * TILE / QUAD / WIDE };
+static_assert(TEAMS * TILE <= 2 * DEEP, "sums of teams take the place of what was staged");
 
-/* A tile (DEEP, TILE) of columns `first` on of x (rows, n), from row0 on; 0 outside. */
+RT_DEVICE bool by_fours(const float *x, int n) { return n % QUAD == 0 && ((uintptr_t)x & 15) == 0; }
+
+/* Starts copies of a tile (DEEP, TILE) of columns `first` on of x (rows, n), from row0 on; 0 outside. Or, when they are
+ * done, rounds what the thread has copied. */
+template <bool ROUND>
 RT_DEVICE void stage(float (*to)[TILE], const float *x, int row0, int rows, int first, int n, int round)
 {
-    if (n % QUAD == 0 && ((uintptr_t)x & 15) == 0) {
-        enum { TURNS = DEEP * TILE / QUAD / THREADS };
-        float v[TURNS][QUAD] = {};
-        RT_UNROLL
-        for (int i = 0; i < TURNS; i++) {
-            int at = (int)threadIdx.x + i * THREADS, r = at / (TILE / QUAD), col = at % (TILE / QUAD) * QUAD;
-            if (row0 + r < rows && first + col < n) load<QUAD>(v[i], x + (size_t)(row0 + r) * (size_t)n + first + col);
-        }
-        RT_UNROLL
-        for (int i = 0; i < TURNS; i++) {
-            int at = (int)threadIdx.x + i * THREADS, r = at / (TILE / QUAD), col = at % (TILE / QUAD) * QUAD;
-            RT_UNROLL
-            for (int u = 0; u < QUAD; u++) to[r][col + u] = rounded(v[i][u], round);
-        }
-        return;
-    }
-    enum { AT_ONCE = 8 };
-    RT_UNROLL_N(1)
-    for (int first_at = (int)threadIdx.x; first_at < DEEP * TILE; first_at += AT_ONCE * THREADS) {
-        float v[AT_ONCE];
-        RT_UNROLL
-        for (int i = 0; i < AT_ONCE; i++) {
-            int at = first_at + i * THREADS, r = at / TILE, col = at % TILE;
-            bool in = row0 + r < rows && first + col < n;
-            v[i] = in ? x[(row0 + r) * n + first + col] : 0.0f;
-        }
-        RT_UNROLL
-        for (int i = 0; i < AT_ONCE; i++) {
-            int at = first_at + i * THREADS;
-            to[at / TILE][at % TILE] = rounded(v[i], round);
+    const int each = by_fours(x, n) ? QUAD : 1, side = TILE / each;
+    RT_UNROLL_N(TURNS)
+    for (int at = (int)threadIdx.x; at < DEEP * side; at += WIDE) {
+        int r = each == QUAD ? at / SIDE : at / TILE, col = each == QUAD ? at % SIDE * QUAD : at % TILE;
+        float *place = &to[r][col];
+        bool in = row0 + r < rows && first + col < n;
+        if constexpr (ROUND) {
+            for (int u = 0; u < each; u++) place[u] = rounded(place[u], round);
+        } else {
+            rt_copy_async(place, in ? x + (row0 + r) * n + first + col : x, each * (int)sizeof(float), in);
         }
     }
 }
@@ -118,6 +103,7 @@ RT_DEVICE void add_teams(float (&g)[QUAD], const float (&sum)[QUAD][QUAD], float
     for (int i = 0; i < QUAD; i++)
         store<QUAD>(work + (team * TILE + place / SIDE * QUAD + i) * TILE + place % SIDE * QUAD, sum[i]);
     __syncthreads();
+    if (t >= ENDS) return;
     load<QUAD>(g, work + t * QUAD);
     RT_UNROLL
     for (int i = 1; i < TEAMS; i++) {
@@ -219,27 +205,30 @@ RT_DEVICE bool by_fours(const rt_chain_layer &l, const rt_cuda_update &of, bool 
     return l.n % QUAD == 0 && (all & 15) == 0;
 }
 
-/* With sums the first block tells the host what the step gave, which takes as long as all else. */
+/* With sums the first block tells what the step gave, which takes as long as all else. */
 template <bool UPDATE>
-__global__ void __launch_bounds__(THREADS) k_chain_weights(const RT_CONSTANT arguments args, const rt_cuda_now *now)
+__global__ void __launch_bounds__(WIDE) k_chain_weights(const rt_cuda_now *now, const RT_CONSTANT arguments args)
 {
+    static_assert((int)NOW_WORDS <= (int)WIDE, "a word of the record a thread");
     RT_SHARED(uint64_t, record, NOW_WORDS);
     RT_SHARED(uint64_t, words, sizeof(arguments) / sizeof(uint64_t));
     RT_SHARED(unsigned, lost, 1);
-    RT_SHARED_2D(float, left, DEEP, TILE);
-    RT_SHARED_2D(float, right, DEEP, TILE);
+    RT_SHARED_2D(float, tiles, 2 * DEEP, TILE);
     RT_SHARED_2D(float, shares, SHARES, TILE);
     const int t = (int)threadIdx.x;
-    const arguments &given = *take_argument(words, args);
+    float (*left)[TILE] = tiles, (*right)[TILE] = tiles + DEEP;
+    const uint64_t word = t < NOW_WORDS ? ((const uint64_t *)now)[t] : 0;
+    const arguments &given = *take_argument<WIDE>(words, args);
     const rt_chain &c = given.chain;
     const rt_chain_update &u = given.update;
     const rt_loss_sums &e = given.sums;
-    now = take_record(record, now);
+    if (t < NOW_WORDS) record[t] = word;
+    now = (const rt_cuda_now *)(const void *)record;
     if (t == 0) lost[0] = 0;
     __syncthreads();
     const int tells = e.losses > 0;
     if (tells && blockIdx.x == 0) {
-        end_losses<THREADS>(e, now);
+        end_losses<WIDE>(e, now);
         return;
     }
     const place at = place_of(given, (int)blockIdx.x - tells);
@@ -248,6 +237,9 @@ __global__ void __launch_bounds__(THREADS) k_chain_weights(const RT_CONSTANT arg
     const int k = at.k0 + t / SIDE, n = at.n0 + t % SIDE * QUAD;
     const bool has_bias = l.dbias && at.k0 == 0, my_bias = has_bias && t < TILE && at.n0 + t < l.n,
                fours = by_fours(l, u.of, UPDATE);
+    if (l.dw) stage<false>(left, x, 0, c.rows, at.k0, l.k, 0);
+    stage<false>(right, l.dz, 0, c.rows, at.n0, l.n, 0);
+    rt_copy_commit();
     rt_cuda_update of = u.of;
     unsigned long long before = 0;
     own<QUAD> mine = {};
@@ -255,15 +247,23 @@ __global__ void __launch_bounds__(THREADS) k_chain_weights(const RT_CONSTANT arg
     float sum[QUAD][QUAD] = {}, of_bias = 0, of_row = 0;
     if constexpr (UPDATE) {
         before = RT_LOAD_WORD(of.trouble->bad);        /* the first block may write this step's number */
-        prepare(mine, l, of, k, n, fours);
+        if (t < ENDS) prepare(mine, l, of, k, n, fours);
         if (my_bias) own_of<1>(bias, of, l.dbias + at.n0 + t, l.bias + at.n0 + t);
         of.now = now;
-        for (int r = t; tells && r < c.rows; r += THREADS) of_row += fabsf(e.rows[r]);   /* not finite if one is not */
+        for (int r = t; tells && r < c.rows; r += WIDE) of_row += fabsf(e.rows[r]);   /* not finite if one is not */
     }
     for (int row0 = 0; row0 < c.rows; row0 += DEEP) {
-        __syncthreads();
-        if (l.dw) stage(left, x, row0, c.rows, at.k0, l.k, c.round);
-        stage(right, l.dz, row0, c.rows, at.n0, l.n, c.round);
+        if (row0) {
+            __syncthreads();
+            if (l.dw) stage<false>(left, x, row0, c.rows, at.k0, l.k, 0);
+            stage<false>(right, l.dz, row0, c.rows, at.n0, l.n, 0);
+            rt_copy_commit();
+        }
+        rt_copy_wait<0>();
+        if (c.round) {
+            if (l.dw) stage<true>(left, x, row0, c.rows, at.k0, l.k, c.round);
+            stage<true>(right, l.dz, row0, c.rows, at.n0, l.n, c.round);
+        }
         if (UPDATE && row0 == 0 && !(of_row < INFINITY)) atomicOr(lost, 1u);
         __syncthreads();
         if (has_bias) of_bias += share_of(c, l, right, row0, at.n0);
@@ -272,7 +272,8 @@ __global__ void __launch_bounds__(THREADS) k_chain_weights(const RT_CONSTANT arg
     __syncthreads();
     float g[QUAD] = {};
     if (has_bias) shares[t / TILE][t % TILE] = of_bias;
-    if (l.dw || has_bias) add_teams(g, sum, &left[0][0]);
+    if (l.dw || has_bias) add_teams(g, sum, &tiles[0][0]);
+    if (t >= ENDS) return;
     const bool bad = UPDATE && (before == now->number || (!before && lost[0]));
     if (UPDATE && before && !bad) return;              /* a step before was */
     if (my_bias) {
@@ -299,7 +300,7 @@ extern "C" void rt_k_chain_weights(cudaStream_t stream, const rt_chain *c, const
     }
     if (!blocks && sums) rt_k_loss_end(stream, sums, now);
     if (!blocks) return;
-    dim3 grid((unsigned)(blocks + (sums != nullptr))), block(THREADS);
-    if (u) RT_LAUNCH((k_chain_weights<true>), grid, block, 0, stream, a, now);
-    else RT_LAUNCH((k_chain_weights<false>), grid, block, 0, stream, a, now);
+    dim3 grid((unsigned)(blocks + (sums != nullptr))), block(WIDE);
+    if (u) RT_LAUNCH((k_chain_weights<true>), grid, block, 0, stream, now, a);
+    else RT_LAUNCH((k_chain_weights<false>), grid, block, 0, stream, now, a);
 }

@@ -68,6 +68,8 @@ void rt_k_chain(cudaStream_t, const rt_chain *);
 void rt_k_chain_back(cudaStream_t, const rt_chain *);
 /* Both, with the loss between them. */
 void rt_k_chain_step(cudaStream_t, const rt_chain *, const rt_chain_loss *, const rt_cuda_now *now);
+/* The same by a block for each row, where rows are few; 0: it has no launch for this chain, and nothing is done. */
+int rt_k_chain_row(cudaStream_t, const rt_chain *, const rt_chain_loss *, const rt_cuda_now *now);
 /* Behind the step of a net that is this chain alone: the update of all parameters, in the launch that makes their
  * gradients. Without clipping and accumulation. how: of each layer's weights and bias. */
 typedef struct {

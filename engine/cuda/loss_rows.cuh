@@ -71,6 +71,7 @@ struct loss_row {
     float *g;
     const float *t, *other;            /* the teacher's; those of the partner that they are mixed with, or NULL */
     int row, partner;                  /* -1: no mixture */
+    int y[2];                          /* labels of both; -1 where there is none */
     int n, lane, add;
     float lambda, total;
 };
@@ -102,6 +103,9 @@ RT_DEVICE bool begin(loss_row *r, int i, int row, const float *z, float *g, int 
     r->partner = partner ? partner[r->row] : -1;
     r->lambda = now->lambda;
     r->total = (float)now->total;
+    const int32_t *y = at_offset<int32_t>(now->block, r->there->y);
+    r->y[0] = y ? y[r->row] : -1;
+    r->y[1] = y && r->partner >= 0 ? y[r->partner] : -1;
     const float *t = at_offset<float>(now->block, r->there->teacher);
     r->t = t ? t + at : nullptr;
     r->other = t && partner && !r->there->teacher_mixed ? t + (size_t)r->partner * (size_t)n : nullptr;
@@ -133,20 +137,19 @@ struct hard_part {
 
 template <int N> RT_DEVICE void hard_of(hard_part *h, const loss_row *r, const rt_loss_desc &d, float most)
 {
-    const int32_t *y = at_offset<int32_t>(r->block, r->there->y);
     h->all = h->even = h->own[0] = h->own[1] = h->loss = 0;
     h->y[0] = h->y[1] = -1;
     h->w = nullptr;
     h->p.z = r->z;
     h->p.most = most;
     h->p.inverse = h->p.sum = 1;
-    if (!(d.hard > 0) || !y) return;
+    if (!(d.hard > 0) || !r->there->y) return;
     const float *w = h->w = at_offset<float>(r->block, r->there->class_weight);
     float weight = d.hard * (r->there->hard_scale > 0 ? r->there->hard_scale : 1.0f), scale = weight / r->total;
     float e = d.smoothing, even = e / (float)r->n, lambda = r->partner >= 0 ? r->lambda : 1.0f;
     float part[2] = {lambda, 1.0f - lambda}, sums[3] = {0, 0, 0};           /* of e^z, log p, weights */
-    h->y[0] = y[r->row];
-    h->y[1] = r->partner >= 0 ? y[r->partner] : -1;
+    h->y[0] = r->y[0];
+    h->y[1] = r->y[1];
     for (int j = r->lane; j < r->n; j += N) {
         float of = w ? w[j] : 1.0f;
         sums[0] += h->p.up(j);
@@ -262,8 +265,7 @@ template <int N> RT_DEVICE float dkd(const loss_row *r, const rt_loss_desc &d, c
     softmax p;
     answer q;
     softmaxes<N>(&p, &q, r, d.temperature, most);
-    const int32_t *label = at_offset<int32_t>(r->block, r->there->y);
-    int y = label && !d.teacher_target ? label[r->row] : -1;
+    int y = d.teacher_target ? -1 : r->y[0];
     if (y < 0) y = top_of<N>(r, &q);
     float rest[2] = {0, 0}, nckd = 0, t = d.temperature, w = d.soft * r->there->soft_scale * t * t;
     for (int j = r->lane; j < r->n; j += N) {
