@@ -11,7 +11,7 @@ extern "C" {
 #endif
 
 /* Blocks of `bytes` (a multiple of 8) in device memory, each of which begins with a record. Block *count % count_of is
- * the one in turn. */
+ * the one in turn; without count the first. */
 typedef struct {
     rt_cuda_now *fixed;
     const char *blocks;
@@ -19,6 +19,7 @@ typedef struct {
     int count_of;
     unsigned long long *count;
     unsigned *ticket;                  /* 0 at first, and left at 0 */
+    size_t stride;                     /* without count: floats from a step's dst to the next one's */
 } rt_cuda_ring;
 
 /* dst (rows, size) = the rows of input desc->input in the block, as rt_rows_fill makes them: from raw rows of any type
@@ -31,6 +32,11 @@ typedef struct {
  * it are told NULL. */
 void rt_k_rows(cudaStream_t, float *dst, const rt_cuda_rows *desc, size_t size, int rows, const rt_cuda_now *now,
                const rt_cuda_ring *ring);
+
+/* The same for so many blocks of a ring without count, one behind the other: that of step i becomes fixed[i] and the
+ * rows at dst + i stride. All of them at once: no step reads rows that another one brings. */
+void rt_k_rows_ahead(cudaStream_t, float *dst, const rt_cuda_rows *desc, size_t size, int rows,
+                     const rt_cuda_ring *ring, int steps);
 
 #ifdef __cplusplus
 }

@@ -35,6 +35,7 @@ typedef struct {
     rt_cuda_trouble *trouble;
     rt_cuda_result *held;              /* (results) in device memory, or NULL: every step tells what it gave */
     int tells;                         /* with held: so many steps, of which this is the last; 0: it is held alone */
+    unsigned long long *count;         /* NULL, or becomes the step's number when it tells */
 } rt_loss_sums;
 
 /* Each loss's sum over rows, divided by now->total, and the sum of those, into result[(now->number - 1) % results].

@@ -275,7 +275,10 @@ rt_status rt_cuda_plan_derive(rt_cuda_plan *p, const float *params, const float 
 static int number_of(const rt_cuda_emit *e, const rt_node *n) { return (int)(n - e->graph->node); }
 
 float *rt_cuda_value(const rt_cuda_emit *e, int t)
-{ return (float *)(void *)(e->plan->arena + e->plan->value_at[memory_of(e->plan, t)]); }
+{
+    if (e->given && memory_of(e->plan, t) == memory_of(e->plan, e->graph->input[0])) return e->given;
+    return (float *)(void *)(e->plan->arena + e->plan->value_at[memory_of(e->plan, t)]);
+}
 
 static float *grad_of(const rt_cuda_emit *e, int t)
 { return (float *)(void *)(e->plan->arena + e->plan->grad_at[memory_of(e->plan, t)]); }

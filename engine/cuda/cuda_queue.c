@@ -21,7 +21,7 @@ void rt_cuda_forget_graphs(session *s)
     }
 }
 
-static rt_status capture(session *s, int rows, int steps, cudaGraph_t *graph)
+static rt_status capture(session *s, int rows, int steps, int slot, cudaGraph_t *graph)
 {
     /* Whatever becomes of the capture, nothing stays queued behind it that would outlive what it works on. */
     CHECK(s, cudaStreamSynchronize(s->stream), "waiting for steps");
@@ -30,33 +30,35 @@ static rt_status capture(session *s, int rows, int steps, cudaGraph_t *graph)
     CHECK(s, cudaStreamBeginCapture(s->stream, cudaStreamCaptureModeThreadLocal), "beginning to capture a step");
     rt_status st = RT_OK;
     if (stamps) rt_cuda_stamps_begin(s->stamps, s->stream);
-    for (int i = 1; i <= steps && !st; i++) st = rt_cuda_session_emit(s, rows, i == steps ? steps : 0);
+    for (int i = 0; i < steps && !st; i++)
+        st = rt_cuda_session_emit(s, rows, i == steps - 1 ? steps : 0, slot < 0 ? slot : slot + i);
     rt_cuda_stamps_end();
     cudaError_t ended = cudaStreamEndCapture(s->stream, graph);
     return st ? st : rt_cuda_check(s->card, ended, "capturing a step");
 }
 
 /* The graph for so many rows and steps; the one that was not used for longest makes room. */
-rt_status rt_cuda_find_graph(session *s, int rows, int steps, cudaGraphExec_t *exec)
+rt_status rt_cuda_find_graph(session *s, int rows, int steps, int slot, cudaGraphExec_t *exec)
 {
     rt_captured *to = &s->graph[0];
     for (int i = 0; i < RT_GRAPHS; i++) {
-        if (s->graph[i].exec && s->graph[i].rows == rows && s->graph[i].steps == steps) {
-            s->graph[i].used = s->number;
-            *exec = s->graph[i].exec;
+        rt_captured *g = &s->graph[i];
+        if (g->exec && g->rows == rows && g->steps == steps && g->slot == slot) {
+            g->used = s->number;
+            *exec = g->exec;
             return RT_OK;
         }
         if (!s->graph[i].exec || (to->exec && s->graph[i].used < to->used)) to = &s->graph[i];
     }
     cudaGraph_t graph = NULL;
-    rt_status st = capture(s, rows, steps, &graph);
+    rt_status st = capture(s, rows, steps, slot, &graph);
     if (!st && rows == s->spec.batch && steps == 1)
         st = rt_cuda_check(s->card, cudaGraphGetNodes(graph, NULL, &s->launches), "counting a step's launches");
     if (!st && to->exec) {
         st = rt_cuda_check(s->card, cudaStreamSynchronize(s->stream), "waiting for steps");
         cudaGraphExecDestroy(to->exec);
     }
-    *to = (rt_captured){.rows = rows, .steps = steps, .used = s->number};
+    *to = (rt_captured){.rows = rows, .steps = steps, .slot = slot, .used = s->number};
     if (!st) st = rt_cuda_check(s->card, cudaGraphInstantiateWithFlags(&to->exec, graph, 0), "making a step's graph");
     if (graph) cudaGraphDestroy(graph);
     *exec = to->exec;
@@ -70,12 +72,13 @@ static size_t place_of(const session *s, uint64_t number)
 }
 
 /* Launches the last `steps` steps that are packed, and tells by which event they are done. */
-static rt_status launch(session *s, int rows, int steps)
+static rt_status launch(session *s, int rows, int steps, int slot)
 {
     cudaGraphExec_t exec;
     int each = steps == s->group ? steps : 1;
+    s->was_in_turn |= slot < 0;
     for (int i = 0; i < steps; i += each) {
-        RT_TRY(rt_cuda_find_graph(s, rows, each, &exec));
+        RT_TRY(rt_cuda_find_graph(s, rows, each, slot, &exec));
         CHECK(s, cudaGraphLaunch(exec, s->stream), "launching a step");
     }
     if (!s->spec.train) return RT_OK;
@@ -92,17 +95,22 @@ static rt_status behind_copies(session *s, uint64_t number)
     return rt_cuda_check(s->card, cudaStreamWaitEvent(s->stream, copied, 0), "copying a batch");
 }
 
-/* The copy runs beside the steps before. */
+/* The copy, and what is made of it ahead, runs beside the steps before. */
 rt_status rt_cuda_flush(session *s)
 {
-    int steps = s->waiting;
+    int steps = s->waiting, slot = -1;
     if (!steps) return RT_OK;
     s->waiting = 0;
-    size_t at = place_of(s, s->number - (uint64_t)steps);
+    uint64_t first = s->number - (uint64_t)steps;
+    size_t at = place_of(s, first);
     CHECK(s, cudaMemcpy2DAsync(s->ring + at, s->block_bytes, s->block + at, s->block_bytes, s->waiting_bytes,
                                (size_t)steps, cudaMemcpyHostToDevice, s->copies), "copying steps");
-    RT_TRY(behind_copies(s, s->number - (uint64_t)steps));
-    return launch(s, s->waiting_rows, steps);
+    if (s->ahead && steps == s->group && first % (uint64_t)steps == 0) {
+        slot = (int)(first % (uint64_t)s->depth);
+        RT_TRY(rt_cuda_rows_ahead(s, s->waiting_rows, slot, steps));
+    }
+    RT_TRY(behind_copies(s, first));
+    return launch(s, s->waiting_rows, steps, slot);
 }
 
 /* Alone, with a copy that runs beside the step before where that is long. */
@@ -112,7 +120,7 @@ static rt_status launch_one(session *s, int rows, size_t bytes)
     cudaStream_t by = bytes < SHORT ? s->stream : s->copies;
     CHECK(s, cudaMemcpyAsync(s->ring + at, s->block + at, bytes, cudaMemcpyHostToDevice, by), "copying a batch");
     if (by != s->stream) RT_TRY(behind_copies(s, s->number - 1));
-    return launch(s, rows, 1);
+    return launch(s, rows, 1, -1);
 }
 
 static rt_status wait_for(session *s, uint64_t number)
@@ -151,9 +159,11 @@ rt_status rt_cuda_queue(session *s, const rt_step *step)
         now->ema = (float)(u->ema < (1 + t) / (10 + t) ? u->ema : (1 + t) / (10 + t));
     }
     if (!waits) return launch_one(s, step->rows, bytes);
-    if (!s->waiting++ || bytes > s->waiting_bytes) s->waiting_bytes = bytes;
+    if (!s->waiting++) s->waiting_bytes = 0, s->waiting_brings = 0;
+    if (bytes > s->waiting_bytes) s->waiting_bytes = bytes;
+    s->waiting_brings |= now->raw && now->where;
     s->waiting_rows = step->rows;
-    return s->waiting == s->group || s->number % (uint64_t)s->depth == 0 ? rt_cuda_flush(s) : RT_OK;
+    return s->number % (uint64_t)s->group == 0 ? rt_cuda_flush(s) : RT_OK;
 }
 
 rt_status rt_cuda_results(session *s, int wait, rt_step_result *out, int most, int *count)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/cuda/cuda_feed.h"
 #include "engine/cuda/cuda_session.h"
 
 #define CHECK RT_CARD_CHECK
@@ -14,6 +15,46 @@ int rt_cuda_ring_depth(const rt_cuda_plan *p, size_t block_bytes, int *group)
     enum { MOST = 32 << 20 };
     *group = p->train && rt_cuda_chain_is_all(p) && 2 * RT_GROUP * block_bytes <= MOST ? RT_GROUP : 1;
     return *group > 1 ? 2 * RT_GROUP : RT_BLOCKS;
+}
+
+static size_t input_floats(const rt_graph *g) { return rt_shape_count(&g->tensor[g->input[0]].shape); }
+
+size_t rt_cuda_ahead_bytes(const rt_session_spec *spec, int depth, int group)
+{
+    if (group < 2 || spec->graph->inputs != 1) return 0;
+    return (size_t)depth * (sizeof(rt_cuda_now) + (size_t)spec->batch * input_floats(spec->graph) * sizeof(float));
+}
+
+/* Where a step brings rows that stay, the next one may read them. */
+rt_status rt_cuda_rows_ahead(rt_cuda_session *s, int rows, int slot, int steps)
+{
+    size_t size = input_floats(s->spec.graph), stride = (size_t)s->spec.batch * size;
+    int each = s->waiting_brings ? 1 : steps;
+    if (s->was_in_turn) {
+        CHECK(s, cudaEventRecord(s->in_turn, s->stream), "making rows");
+        CHECK(s, cudaStreamWaitEvent(s->copies, s->in_turn, 0), "making rows");
+        s->was_in_turn = 0;
+    }
+    for (int i = slot; i < slot + steps; i += each) {
+        rt_cuda_ring ring = {.fixed = s->ahead + i, .blocks = s->ring + (size_t)i * s->block_bytes,
+                             .bytes = s->block_bytes, .stride = stride};
+        rt_k_rows_ahead(s->copies, s->ahead_rows + (size_t)i * stride, s->rows, size, rows, &ring, each);
+    }
+    return rt_cuda_check(s->card, cudaGetLastError(), "launching the rows of steps");
+}
+
+static rt_status take_ahead(rt_cuda_session *s)
+{
+    if (s->ahead) {
+        cudaFree(s->ahead);
+        s->bytes -= s->ahead_bytes;
+    }
+    s->ahead = NULL;
+    s->ahead_bytes = rt_cuda_ahead_bytes(&s->spec, s->depth, s->together);
+    if (!s->ahead_bytes) return RT_OK;
+    RT_TRY(rt_cuda_session_take(s, &s->ahead, s->ahead_bytes));
+    s->ahead_rows = (float *)(void *)(s->ahead + s->depth);
+    return RT_OK;
 }
 
 static rt_status take_ring(rt_cuda_session *s)
@@ -29,6 +70,7 @@ static rt_status take_ring(rt_cuda_session *s)
     s->depth = rt_cuda_ring_depth(s->plan, s->block_bytes, &s->together);
     s->group = s->stamps ? 1 : s->together;
     size_t bytes = (size_t)s->depth * s->block_bytes;
+    RT_TRY(take_ahead(s));
     CHECK(s, cudaMallocHost((void **)&s->block, bytes), "taking pinned memory");
     return rt_cuda_session_take(s, &s->ring, bytes);
 }

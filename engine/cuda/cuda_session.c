@@ -167,16 +167,17 @@ static rt_cuda_emit emit_of(session *s, int rows)
                           .processors = s->card->processors, .now = s->now, .trouble = s->trouble, .plan = s->plan};
 }
 
-static rt_loss_sums sums_of(const session *s, int tells)
+static rt_loss_sums sums_of(session *s, int tells, int slot)
 {
     return (rt_loss_sums){.rows = s->loss_rows, .losses = s->spec.losses, .batch = s->spec.batch, .result = s->results,
-                          .results = RT_RESULTS, .trouble = s->trouble, .held = s->held_results, .tells = tells};
+                          .results = RT_RESULTS, .trouble = s->trouble, .held = s->held_results, .tells = tells,
+                          .count = slot < 0 ? NULL : s->count};
 }
 
-static rt_status emit_losses(session *s, rt_cuda_emit *e, int tells)
+static rt_status emit_losses(session *s, rt_cuda_emit *e, int tells, int slot)
 {
     if (s->plan->fused) {
-        rt_loss_sums sums = sums_of(s, tells);
+        rt_loss_sums sums = sums_of(s, tells, slot);
         return rt_cuda_chain_step(e, s->plan->fused, &s->loss[0], &sums, s->loss_rows);
     }
     for (int i = 0; i < s->spec.losses; i++) {
@@ -185,27 +186,33 @@ static rt_status emit_losses(session *s, rt_cuda_emit *e, int tells)
         rt_k_loss(s->stream, &s->loss[i], i, rt_cuda_value(e, t), grad, add,
                   s->loss_rows + (size_t)i * (size_t)s->spec.batch, s->planes, e->rows, n, s->now);
     }
-    rt_loss_sums sums = sums_of(s, tells);
+    rt_loss_sums sums = sums_of(s, tells, slot);
     rt_k_loss_end(s->stream, &sums, s->now);
     return rt_cuda_check(s->card, cudaGetLastError(), "launching a loss");
 }
 
-rt_status rt_cuda_session_emit(session *s, int rows, int tells)
+rt_status rt_cuda_session_emit(session *s, int rows, int tells, int slot)
 {
     rt_cuda_emit e = emit_of(s, rows);
     rt_cuda_plan_begin(&e);
     rt_cuda_ring ring = {.fixed = s->now, .blocks = s->ring, .bytes = s->block_bytes, .count_of = s->depth,
                          .count = s->count, .ticket = s->ticket};
-    for (int i = 0; i < e.graph->inputs; i++)
+    if (slot >= 0) {
+        e.now = s->ahead + slot;
+        e.given = s->ahead_rows + (size_t)slot * (size_t)s->spec.batch * rt_cuda_size(&e, e.graph->input[0]);
+    }
+    for (int i = 0; i < e.graph->inputs && slot < 0; i++)
         rt_k_rows(s->stream, rt_cuda_value(&e, e.graph->input[i]), s->rows + i, rt_cuda_size(&e, e.graph->input[i]),
                   rows, s->now, i ? NULL : &ring);
     CHECK(s, cudaGetLastError(), "launching the rows of a step");
     RT_TRY(rt_cuda_plan_forward(&e));
     if (!s->spec.train) return RT_OK;
     rt_cuda_stamps_layer("losses", 0);
-    RT_TRY(emit_losses(s, &e, tells));
+    RT_TRY(emit_losses(s, &e, tells, slot));
     RT_TRY(rt_cuda_plan_backward(&e));
-    if (s->spec.update && !s->plan->update) rt_k_update(s->stream, &s->update);
+    rt_cuda_update update = s->update;
+    update.now = e.now;
+    if (s->spec.update && !s->plan->update) rt_k_update(s->stream, &update);
     return rt_cuda_check(s->card, cudaGetLastError(), "launching the update");
 }
 
@@ -422,6 +429,7 @@ static rt_status profile(rt_session *base, int on)
 static void end(rt_session *base)
 {
     session *s = of(base);
+    if (s->copies) cudaStreamSynchronize(s->copies);
     if (s->stream) cudaStreamSynchronize(s->stream);
     rt_cuda_forget_graphs(s);
     if (s->copies) cudaStreamDestroy(s->copies);
@@ -431,7 +439,8 @@ static void end(rt_session *base)
     rt_pool_free(s->packers);
     free(s->held.seen);
     void *device[] = {s->ring, s->held.rows, s->count, s->ticket, s->now, s->rows, s->trouble, s->loss_rows, s->planes,
-                      s->update_block, s->update.work, s->update.ticket, s->held_results};
+                      s->update_block, s->update.work, s->update.ticket, s->held_results,
+                      s->ahead};
     void *pinned[] = {s->block, s->results};
     for (size_t i = 0; i < sizeof device / sizeof device[0]; i++) if (device[i]) cudaFree(device[i]);
     for (size_t i = 0; i < sizeof pinned / sizeof pinned[0]; i++) if (pinned[i]) cudaFreeHost(pinned[i]);
@@ -446,6 +455,7 @@ static void end(rt_session *base)
     }
     for (int i = 0; i < 2 * RT_GROUP; i++) if (s->copied[i]) cudaEventDestroy(s->copied[i]);
     for (int i = 0; i < RT_RESULTS; i++) if (s->done[i]) cudaEventDestroy(s->done[i]);
+    if (s->in_turn) cudaEventDestroy(s->in_turn);
     free(s);
 }
 
@@ -464,7 +474,8 @@ static rt_status need_of(const rt_session_spec *spec, const rt_cuda_card *card, 
     RT_TRY(rt_cuda_plan_new(&p, spec, card));
     int group;
     size_t block = rt_cuda_block_bytes(spec, spec->graph, spec->rows ? spec->rows[0].bytes : 0);
-    *need = rt_cuda_plan_bytes(p) + (size_t)rt_cuda_ring_depth(p, block, &group) * block;
+    int depth = rt_cuda_ring_depth(p, block, &group);
+    *need = rt_cuda_plan_bytes(p) + (size_t)depth * block + rt_cuda_ahead_bytes(spec, depth, group);
     list_buffers(spec, floats, has);
     for (int i = 0; i < RT_BUFFERS; i++) *need += has[i] ? floats[i] * sizeof(float) : 0;
     size_t planes = planes_of(spec);
@@ -513,6 +524,7 @@ static rt_status make(session *s)
     CHECK(s, cudaStreamCreateWithFlags(&s->copies, cudaStreamNonBlocking), "making a stream");
     for (int i = 0; i < 2 * RT_GROUP; i++)
         CHECK(s, cudaEventCreateWithFlags(&s->copied[i], cudaEventDisableTiming), "making an event");
+    CHECK(s, cudaEventCreateWithFlags(&s->in_turn, cudaEventDisableTiming), "making an event");
     RT_TRY(rt_cuda_plan_new(&s->plan, &s->spec, s->card));
     RT_TRY(rt_cuda_plan_take(s->plan, s->stream));
     s->bytes += rt_cuda_plan_bytes(s->plan);
@@ -527,8 +539,9 @@ static rt_status make(session *s)
     RT_TRY(rt_cuda_look_at_rows(s));
     RT_TRY(rt_cuda_hold_rows(s));
     cudaGraphExec_t exec;
-    RT_TRY(rt_cuda_find_graph(s, s->spec.batch, 1, &exec));
-    if (s->group > 1) RT_TRY(rt_cuda_find_graph(s, s->spec.batch, s->group, &exec));
+    RT_TRY(rt_cuda_find_graph(s, s->spec.batch, 1, -1, &exec));
+    for (int slot = 0; slot < s->depth && s->group > 1; slot += s->group)
+        RT_TRY(rt_cuda_find_graph(s, s->spec.batch, s->group, s->ahead ? slot : -1, &exec));
     return rt_cuda_check(s->card, cudaStreamSynchronize(s->stream), "making a session");
 }
 

@@ -12,7 +12,8 @@ enum {
     RT_GROUP = 8                       /* steps of a small net that are launched together */
 };
 
-typedef struct { int rows, steps; cudaGraphExec_t exec; uint64_t used; } rt_captured;
+/* slot: of the ring, whose records and rows are made ahead; -1: the steps make them. */
+typedef struct { int rows, steps, slot; cudaGraphExec_t exec; uint64_t used; } rt_captured;
 typedef struct { const void *from; int first, rows; } rt_asked_rows;
 
 typedef struct {
@@ -38,6 +39,13 @@ typedef struct {
     int waiting, waiting_rows, polled; /* the last so many steps are packed and not launched; their rows; somebody has
                                           asked for their results since */
     size_t waiting_bytes;              /* of their blocks, at most */
+    int waiting_brings;                /* one of them has rows that stay on the card */
+    rt_cuda_now *ahead;                /* device: (depth) records, and (depth, batch, input) rows, of steps that are
+                                          launched together, made beside the steps before; NULL: they are not */
+    float *ahead_rows;
+    size_t ahead_bytes;
+    cudaEvent_t in_turn;               /* of the last step that made its rows itself */
+    int was_in_turn;                   /* since rows were made ahead */
     uint64_t sure;                     /* steps before this one are known to be done */
     int event[RT_RESULTS];             /* which of `done` tells that a step is */
     rt_cuda_held held;                 /* rows NULL: none are held */
@@ -74,17 +82,21 @@ typedef struct {
 
 /* cuda_session.c */
 rt_status rt_cuda_session_take(rt_cuda_session *, void *out, size_t bytes);       /* device memory */
-/* Launches a step, which tells the host what so many steps up to it gave; 0: one behind it will. */
-rt_status rt_cuda_session_emit(rt_cuda_session *, int rows, int tells);
+/* Launches a step, which tells the host what so many steps up to it gave; 0: one behind it will. slot: as above. */
+rt_status rt_cuda_session_emit(rt_cuda_session *, int rows, int tells, int slot);
 
 /* cuda_rows.c: how rows of data are laid out and normalised, which may change between two steps. */
 rt_status rt_cuda_look_at_rows(rt_cuda_session *);
 rt_status rt_cuda_hold_rows(rt_cuda_session *);
+/* Records and rows of the steps in the ring from `slot` on, on their way beside the steps before. */
+rt_status rt_cuda_rows_ahead(rt_cuda_session *, int rows, int slot, int steps);
+/* Bytes of records and rows that are made ahead. */
+size_t rt_cuda_ahead_bytes(const rt_session_spec *, int depth, int group);
 /* Blocks of the ring, of so many bytes each; *group: steps that are launched together. */
 int rt_cuda_ring_depth(const rt_cuda_plan *, size_t block_bytes, int *group);
 
 /* cuda_queue.c */
-rt_status rt_cuda_find_graph(rt_cuda_session *, int rows, int steps, cudaGraphExec_t *);
+rt_status rt_cuda_find_graph(rt_cuda_session *, int rows, int steps, int slot, cudaGraphExec_t *);
 void rt_cuda_forget_graphs(rt_cuda_session *);
 /* Packs a step and launches it, or leaves it to be launched with those behind it. */
 rt_status rt_cuda_queue(rt_cuda_session *, const rt_step *);

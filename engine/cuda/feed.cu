@@ -304,14 +304,17 @@ __global__ void __launch_bounds__(THREADS, 2)
     RT_SHARED(uint64_t, about, ABOUT);
     int t = (int)(threadIdx.y * blockDim.x + threadIdx.x);
     unsigned all = gridDim.x * gridDim.y, turn = 0;
-    const char *block =
-        ring.fixed ? ring.blocks + RT_LOAD_WORD(*ring.count) % (unsigned)ring.count_of * ring.bytes : now->block;
+    const char *block;
+    if (!ring.fixed) block = now->block;
+    else if (!ring.count) block = ring.blocks + blockIdx.z * ring.bytes;
+    else block = ring.blocks + RT_LOAD_WORD(*ring.count) % (unsigned)ring.count_of * ring.bytes;
+    if (ring.fixed) ring.fixed += blockIdx.z, dst += blockIdx.z * ring.stride;
     const uint64_t *from = ring.fixed ? (const uint64_t *)block : (const uint64_t *)now;
     if (t < ABOUT) about[t] = ((const uint64_t *)desc)[t];
     for (int i = t; i < WORDS; i += THREADS) record[i] = from[i];
     __syncthreads();                                  /* both are there, and all have read the count */
     feed_rows f = {*(const rt_cuda_rows *)about, (const rt_cuda_now *)record, block, dst, size, rows, 0};
-    if (ring.fixed && t == 0) turn = atomicInc(ring.ticket, all - 1);      /* what it gives is waited for at the end */
+    if (ring.count && t == 0) turn = atomicInc(ring.ticket, all - 1);      /* what it gives is waited for at the end */
     now = f.now;
     f.there = now->rows < rows ? now->rows : rows;
     make(f);
@@ -320,18 +323,30 @@ __global__ void __launch_bounds__(THREADS, 2)
     if (blockIdx.x == 0 && blockIdx.y == 0)
         for (int i = t; i < WORDS; i += THREADS)
             ((uint64_t *)ring.fixed)[i] = i ? record[i] : (uint64_t)(uintptr_t)block;
-    if (t == 0 && turn == all - 1) RT_STORE_WORD(*ring.count, *ring.count + 1);
+    if (ring.count && t == 0 && turn == all - 1) RT_STORE_WORD(*ring.count, *ring.count + 1);
 }
 }
 
-extern "C" void rt_k_rows(cudaStream_t stream, float *dst, const rt_cuda_rows *desc, size_t size, int rows,
-                          const rt_cuda_now *now, const rt_cuda_ring *ring)
+static void launch(cudaStream_t stream, float *dst, const rt_cuda_rows *desc, size_t size, int rows,
+                   const rt_cuda_now *now, const rt_cuda_ring &ring, int steps)
 {
     size_t fours = (size + FOUR - 1) / FOUR;
     unsigned x = 1;
     while (x < THREADS && x < fours) x *= 2;
     unsigned y = THREADS / x, down = ((unsigned)rows + y - 1) / y;
     if (down > DOWN) down = DOWN;
-    RT_LAUNCH(k_rows, dim3((unsigned)((fours + x - 1) / x), down), dim3(x, y), 0, stream, dst, desc, size, rows, now,
-              ring ? *ring : rt_cuda_ring{});
+    RT_LAUNCH(k_rows, dim3((unsigned)((fours + x - 1) / x), down, (unsigned)steps), dim3(x, y), 0, stream, dst, desc,
+              size, rows, now, ring);
+}
+
+extern "C" void rt_k_rows(cudaStream_t stream, float *dst, const rt_cuda_rows *desc, size_t size, int rows,
+                          const rt_cuda_now *now, const rt_cuda_ring *ring)
+{
+    launch(stream, dst, desc, size, rows, now, ring ? *ring : rt_cuda_ring{}, 1);
+}
+
+extern "C" void rt_k_rows_ahead(cudaStream_t stream, float *dst, const rt_cuda_rows *desc, size_t size, int rows,
+                                const rt_cuda_ring *ring, int steps)
+{
+    launch(stream, dst, desc, size, rows, nullptr, *ring, steps);
 }

@@ -577,6 +577,7 @@ template <int THREADS> RT_DEVICE void tell(const rt_loss_sums &e, const rt_cuda_
     if (!e.trouble->bad && !(fabs(total) < INFINITY)) RT_STORE_WORD(e.trouble->bad, now->number);
     to->bad = e.trouble->bad != 0;
     to->unused = 0;
+    if (e.count && e.tells) *e.count = now->number;
 }
 template <int THREADS> RT_DEVICE void end_losses(const rt_loss_sums &e, const rt_cuda_now *now)
 {

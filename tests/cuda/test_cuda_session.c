@@ -386,7 +386,7 @@ static void together(void **state)
     }
     if (calls)
         assert_in_range(rt_emulated_calls() - calls, 1,
-                        16 + 2 * 7); /* the card's choice; copy and its event, launch and its */
+                        16 + 2 * 9); /* the card's choice; copy, rows, their event; launch, its event */
     rt_step step = step_at(0);
     check_ok(rt_session_results(b, 1, got, MANY, &more));
     check_ok(rt_session_step(b, &step));
