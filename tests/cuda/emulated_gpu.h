@@ -58,16 +58,30 @@ extern CUstream_st legacy;
 extern thread_local int device;          /* the current one */
 }
 
-struct CUgraph_st { std::vector<rt_emulated::work> nodes; };
-struct CUgraphExec_st { std::shared_ptr<std::vector<rt_emulated::work>> nodes; };
+/* What was captured, in that order, each with the nodes that it waits for. */
+struct CUgraphNode_st { rt_emulated::work run; std::vector<int> after; };
+struct CUgraph_st {
+    std::vector<CUgraphNode_st> nodes;
+    CUstream_st *origin;                 /* where the capture began; others have joined it by an event */
+    uint64_t number;                     /* of the capture, from 1 */
+    bool broken;
+};
+struct CUgraphExec_st { std::shared_ptr<std::vector<CUgraphNode_st>> nodes; };
 struct CUstream_st {
     int device;
     bool blocking, live;                 /* blocking: ordered with the legacy stream */
     std::deque<rt_emulated::item> items;
     uint64_t queued, done;
     CUgraph_st *capture;
+    std::vector<int> last;               /* what its next node waits for */
     cudaStreamCaptureMode mode;
-    bool broken;                         /* the capture */
 };
-struct CUevent_st { CUstream_st *stream; uint64_t until; unsigned flags; bool captured; };
+/* Of a capture, with its number, or of a stream. */
+struct CUevent_st {
+    CUstream_st *stream;
+    uint64_t until;
+    unsigned flags;
+    uint64_t captured;
+    std::vector<int> last;
+};
 #endif

@@ -122,7 +122,8 @@ static bool break_captures()
 {
     bool some = false;
     for (CUstream_st *s : streams)
-        if (s->live && s->capture && s->mode != cudaStreamCaptureModeRelaxed) s->broken = some = true;
+        if (s->live && s->capture && s->mode != cudaStreamCaptureModeRelaxed)
+            s->capture->broken = some = true;
     return some;
 }
 
@@ -296,7 +297,8 @@ void rt_emulated::enqueue(cudaStream_t stream, work w)
 {
     CUstream_st *s = stream ? stream : &legacy;
     if (s->capture) {
-        s->capture->nodes.push_back(std::move(w));
+        s->capture->nodes.push_back({std::move(w), s->last});
+        s->last = {(int)s->capture->nodes.size() - 1};
         return;
     }
     if (s == &legacy) {
@@ -316,7 +318,7 @@ static bool legacy_refused(CUstream_st *s)
     bool refused = false;
     if (s != &legacy) return false;
     for (CUstream_st *o : streams)
-        if (o->live && o->capture && o->blocking) o->broken = refused = true;
+        if (o->live && o->capture && o->blocking) o->capture->broken = refused = true;
     return refused;
 }
 
@@ -544,6 +546,8 @@ static const struct { cudaError_t error; const char *name, *text;
      "operation failed due to a previous error during capture"},
     {cudaErrorStreamCaptureUnmatched, "cudaErrorStreamCaptureUnmatched",
      "capture was not ended in the same stream as it began"},
+    {cudaErrorStreamCaptureUnjoined, "cudaErrorStreamCaptureUnjoined",
+     "the capturing stream has unjoined work"},
     {cudaErrorStreamCaptureIsolation, "cudaErrorStreamCaptureIsolation",
      "dependency created on uncaptured work in another stream"},
     {cudaErrorStreamCaptureImplicit, "cudaErrorStreamCaptureImplicit",

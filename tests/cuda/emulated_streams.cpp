@@ -1,6 +1,9 @@
 /* tests/cuda/emulated_streams.cpp - streams, events and graphs of the emulated runtime. An event is a place in a
- * stream; a captured graph is the list of what would have been queued. Capture across streams is refused. */
+ * stream; a captured graph is the list of what would have been queued, with what each waits for: a stream that waits for
+ * an event of a capture joins it, and must be waited for by the one where it began before it ends. Nodes that do not
+ * wait for each other run in any order. */
 #include "emulated_gpu.h"
+#include "emulator.h"
 
 #include <algorithm>
 #include <cmath>
@@ -22,7 +25,7 @@ static cudaError_t no_such() { return remember(cudaErrorInvalidResourceHandle); 
 /* A stream that is captured cannot be waited for: the capture breaks. */
 static bool captured(CUstream_st *s)
 {
-    if (s->capture) s->broken = true;
+    if (s->capture) s->capture->broken = true;
     return s->capture != nullptr;
 }
 
@@ -105,7 +108,8 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
     if (c.error) return c.error;
     CUstream_st *s = find(stream);
     if (!s || !events.count(event)) return no_such();
-    event->captured = s->capture != nullptr;
+    event->captured = s->capture ? s->capture->number : 0;
+    event->last = s->last;
     event->stream = s;
     if (!s->capture) {
         enqueue(stream, [] {});
@@ -149,10 +153,17 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     CUstream_st *s = find(stream);
     if (!s || !events.count(event)) return no_such();
     if (!event->stream) return cudaSuccess;
-    if (s->capture || event->captured) {               /* within one captured stream there is an order as it is */
-        if (s->capture && event->captured && event->stream == s) return cudaSuccess;
-        if (s->capture) s->broken = true;
-        return remember(cudaErrorStreamCaptureIsolation);
+    if (s->capture || event->captured) {
+        CUgraph_st *of = event->stream->capture;       /* still the one that the event is of */
+        if (!event->captured || !of || of->number != event->captured || (s->capture && s->capture != of)) {
+            if (s->capture) s->capture->broken = true;
+            return remember(cudaErrorStreamCaptureIsolation);
+        }
+        if (!s->capture) s->last.clear();
+        s->capture = of;
+        s->mode = of->origin->mode;
+        s->last.insert(s->last.end(), event->last.begin(), event->last.end());
+        return cudaSuccess;
     }
     s->items.push_back({nullptr, event->stream, event->until});
     s->queued++;
@@ -167,11 +178,25 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mo
     if (!s) return no_such();
     if (s == &legacy) return remember(cudaErrorStreamCaptureUnsupported);
     if (s->capture) return remember(cudaErrorInvalidValue);
-    s->capture = new CUgraph_st();
+    static uint64_t captures;
+    s->capture = new CUgraph_st{{}, s, ++captures, false};
+    s->last.clear();
     s->mode = mode;
-    s->broken = false;
     return cudaSuccess;
 }
+
+/* Whether the origin's end waits for every node. */
+static bool joined(const CUgraph_st *g, const std::vector<int> &last)
+{
+    std::vector<bool> seen(g->nodes.size());
+    for (int i : last) seen[(size_t)i] = true;
+    for (size_t i = g->nodes.size(); i-- > 0;) {
+        if (!seen[i]) return false;
+        for (int k : g->nodes[i].after) seen[(size_t)k] = true;
+    }
+    return true;
+}
+
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
 {
     call c("cudaStreamEndCapture");
@@ -180,10 +205,20 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
     if (!s || !graph) return c.error ? c.error : no_such();
     if (!s->capture) return c.error ? c.error : remember(cudaErrorInvalidValue);
     CUgraph_st *made = s->capture;
-    s->capture = nullptr;
-    if (c.error || s->broken) {
+    if (made->origin != s) {
+        made->broken = true;
+        return remember(cudaErrorStreamCaptureUnmatched);
+    }
+    bool whole = joined(made, s->last);
+    for (CUstream_st *o : streams) {
+        if (o->capture != made) continue;
+        o->capture = nullptr;
+        o->last.clear();
+    }
+    if (c.error || made->broken || !whole) {
+        cudaError_t why = made->broken ? cudaErrorStreamCaptureInvalidated : cudaErrorStreamCaptureUnjoined;
         delete made;
-        return c.error ? c.error : remember(cudaErrorStreamCaptureInvalidated);
+        return c.error ? c.error : remember(why);
     }
     graphs.insert(*graph = made);
     return cudaSuccess;
@@ -195,7 +230,7 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus *
     CUstream_st *s = find(stream);
     if (!s) return no_such();
     *status = !s->capture ? cudaStreamCaptureStatusNone
-              : s->broken ? cudaStreamCaptureStatusInvalidated
+              : s->capture->broken ? cudaStreamCaptureStatusInvalidated
                           : cudaStreamCaptureStatusActive;
     return cudaSuccess;
 }
@@ -205,10 +240,31 @@ cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *exec, cudaGraph_t gra
     call c("cudaGraphInstantiate", UNSAFE);
     if (c.error) return c.error;
     if (!exec || !graphs.count(graph)) return remember(cudaErrorInvalidValue);
-    *exec = new CUgraphExec_st{std::make_shared<std::vector<work>>(graph->nodes)};
+    *exec = new CUgraphExec_st{std::make_shared<std::vector<CUgraphNode_st>>(graph->nodes)};
     execs.insert(*exec);
     return cudaSuccess;
 }
+/* In an order that their waits allow: forward as they were captured, reverse the latest first. */
+static void run_nodes(const std::vector<CUgraphNode_st> &nodes)
+{
+    std::vector<size_t> waits(nodes.size()), ready;
+    std::vector<std::vector<size_t>> behind(nodes.size());
+    for (size_t i = 0; i < nodes.size(); i++) {
+        std::set<int> after(nodes[i].after.begin(), nodes[i].after.end());
+        for (int k : after) behind[(size_t)k].push_back(i);
+        if (!(waits[i] = after.size())) ready.push_back(i);
+    }
+    while (!ready.empty()) {
+        auto at = settings.order == RT_EMULATED_RANDOM ? ready.begin() + (ptrdiff_t)(random_word() % ready.size())
+                  : settings.order == RT_EMULATED_REVERSE ? std::max_element(ready.begin(), ready.end())
+                                                          : std::min_element(ready.begin(), ready.end());
+        size_t i = *at;
+        ready.erase(at);
+        nodes[i].run();
+        for (size_t k : behind[i]) if (!--waits[k]) ready.push_back(k);
+    }
+}
+
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 {
     call c("cudaGraphLaunch");
@@ -216,7 +272,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
     CUstream_st *s = find(stream);
     if (!s || !execs.count(exec)) return no_such();
     auto nodes = exec->nodes;
-    enqueue(stream, [nodes] { for (const work &node : *nodes) node(); });
+    enqueue(stream, [nodes] { run_nodes(*nodes); });
     return cudaSuccess;
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)

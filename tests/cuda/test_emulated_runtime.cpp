@@ -221,8 +221,8 @@ static void test_capture(void **)
     ok(cudaStreamBeginCapture(s, cudaStreamCaptureModeRelaxed));
     ok(cudaMalloc(&p, 100));
     ok(cudaEventRecord(e, s));
-    assert_int_equal(cudaStreamWaitEvent(other, e, 0), cudaErrorStreamCaptureIsolation); /* no fork to another stream */
     ok(cudaStreamEndCapture(s, &graph));
+    assert_int_equal(cudaStreamWaitEvent(other, e, 0), cudaErrorStreamCaptureIsolation); /* of a capture that is over */
     ok(cudaGraphDestroy(graph));
     ok(cudaFree(p));
     ok(cudaStreamBeginCapture(blocking, cudaStreamCaptureModeRelaxed));
@@ -230,6 +230,97 @@ static void test_capture(void **)
     assert_int_equal(cudaStreamEndCapture(blocking, &graph), cudaErrorStreamCaptureInvalidated);
     assert_int_equal(cudaStreamEndCapture(s, &graph), cudaErrorInvalidValue);
     cudaGetLastError();
+}
+
+/* A capture goes on in a stream that waits for its event; what does not wait for each other runs in any order, and what
+ * nobody waits for does not end well. */
+static void test_fork(void **)
+{
+    for (int order = 0; order < 5; order++) {
+        rt_emulated_order(order < 2 ? order : RT_EMULATED_RANDOM, (uint64_t)order);
+        stream s, side;
+        event fork, join;
+        on_card<float> x(ones), y(100), z(100), w(100);
+        std::vector<float> out(100);
+        cudaGraph_t graph;
+        cudaGraphExec_t exec;
+        cudaStreamCaptureStatus status;
+        size_t nodes;
+        ok(cudaStreamBeginCapture(s, cudaStreamCaptureModeThreadLocal));
+        RT_LAUNCH(k_scale, 1, 128, 0, s, x.at, 2.0f, 100);                                       /* x 2 */
+        ok(cudaEventRecord(fork, s));
+        ok(cudaStreamWaitEvent(side, fork, 0));
+        ok(cudaStreamIsCapturing(side, &status));
+        assert_int_equal(status, cudaStreamCaptureStatusActive);
+        ok(cudaMemcpyAsync(y.at, x.at, 400, cudaMemcpyDeviceToDevice, side));                    /* y 2 */
+        RT_LAUNCH(k_scale, 1, 128, 0, side, y.at, 5.0f, 100);                                    /* y 10 */
+        ok(cudaEventRecord(join, side));
+        ok(cudaMemcpyAsync(z.at, x.at, 400, cudaMemcpyDeviceToDevice, s));                       /* z 2 */
+        RT_LAUNCH(k_scale, 1, 128, 0, s, z.at, 3.0f, 100);                                       /* z 6 */
+        assert_int_equal(cudaStreamEndCapture(side, &graph), cudaErrorStreamCaptureUnmatched);
+        cudaGetLastError();
+        assert_int_equal(cudaStreamEndCapture(s, &graph), cudaErrorStreamCaptureInvalidated);
+        cudaGetLastError();
+        for (int waits = 0; waits < 2; waits++) {
+            ok(cudaStreamBeginCapture(s, cudaStreamCaptureModeThreadLocal));
+            RT_LAUNCH(k_scale, 1, 128, 0, s, x.at, 2.0f, 100);
+            ok(cudaEventRecord(fork, s));
+            ok(cudaStreamWaitEvent(side, fork, 0));
+            ok(cudaMemcpyAsync(y.at, x.at, 400, cudaMemcpyDeviceToDevice, side));
+            RT_LAUNCH(k_scale, 1, 128, 0, side, y.at, 5.0f, 100);
+            ok(cudaMemcpyAsync(z.at, x.at, 400, cudaMemcpyDeviceToDevice, s));
+            RT_LAUNCH(k_scale, 1, 128, 0, s, z.at, 3.0f, 100);
+            ok(cudaEventRecord(join, side));
+            if (waits) ok(cudaStreamWaitEvent(s, join, 0));
+            RT_LAUNCH(k_add, 1, 128, 0, s, z.at, y.at, 100);                                     /* z 16 */
+            cudaError_t ended = cudaStreamEndCapture(s, &graph);
+            assert_int_equal(ended, waits ? cudaSuccess : cudaErrorStreamCaptureUnjoined);
+            cudaGetLastError();
+        }
+        ok(cudaStreamIsCapturing(side, &status));
+        assert_int_equal(status, cudaStreamCaptureStatusNone);
+        ok(cudaGraphGetNodes(graph, nullptr, &nodes));
+        assert_int_equal(nodes, 6);
+        ok(cudaGraphInstantiateWithFlags(&exec, graph, 0));
+        for (int i = 0; i < 2; i++) ok(cudaGraphLaunch(exec, s));
+        ok(cudaMemcpyAsync(out.data(), z.at, 400, cudaMemcpyDeviceToHost, s));
+        ok(cudaStreamSynchronize(s));
+        assert_true(out[0] == 32 && out[99] == 32);
+        ok(cudaGraphDestroy(graph));
+        ok(cudaGraphExecDestroy(exec));
+    }
+    rt_emulated_order(RT_EMULATED_FORWARD, 0);
+}
+/* Where a wait is missing the orders differ. */
+static void test_missing_wait(void **)
+{
+    float seen[2];
+    for (int order = 0; order < 2; order++) {
+        rt_emulated_order(order, 0);
+        stream s, side;
+        event fork, join;
+        on_card<float> x(ones), y(std::vector<float>(100, 9.0f));
+        std::vector<float> out(100);
+        cudaGraph_t graph;
+        cudaGraphExec_t exec;
+        ok(cudaStreamBeginCapture(s, cudaStreamCaptureModeThreadLocal));
+        ok(cudaEventRecord(fork, s));
+        ok(cudaStreamWaitEvent(side, fork, 0));
+        ok(cudaMemcpyAsync(y.at, x.at, 400, cudaMemcpyDeviceToDevice, side));
+        ok(cudaEventRecord(join, side));
+        RT_LAUNCH(k_scale, 1, 128, 0, s, y.at, 2.0f, 100);                 /* without waiting for it */
+        ok(cudaStreamWaitEvent(s, join, 0));
+        ok(cudaMemcpyAsync(out.data(), y.at, 400, cudaMemcpyDeviceToHost, s));
+        ok(cudaStreamEndCapture(s, &graph));
+        ok(cudaGraphInstantiateWithFlags(&exec, graph, 0));
+        ok(cudaGraphLaunch(exec, s));
+        ok(cudaStreamSynchronize(s));
+        seen[order] = out[0];
+        ok(cudaGraphDestroy(graph));
+        ok(cudaGraphExecDestroy(exec));
+    }
+    rt_emulated_order(RT_EMULATED_FORWARD, 0);
+    assert_true(seen[0] == 2 && seen[1] == 1);
 }
 
 /* Copies and sets: within one allocation, in the direction that is said. */
@@ -301,7 +392,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_deferred), cmocka_unit_test(test_faults_that_show), cmocka_unit_test(test_events),
         cmocka_unit_test(test_reuse),    cmocka_unit_test(test_queries),          cmocka_unit_test(test_legacy),
-        cmocka_unit_test(test_graphs),   cmocka_unit_test(test_capture),          cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_graphs),   cmocka_unit_test(test_fork),             cmocka_unit_test(test_missing_wait),
+           cmocka_unit_test(test_capture),          cmocka_unit_test(test_copies),
         cmocka_unit_test(test_handles),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
