@@ -174,6 +174,13 @@ rt_status rt_cuda_chain_step(rt_cuda_emit *e, const rt_cuda_chain *c, const rt_l
     add_gradients(e, c, &k);
     if (k.from) rt_k_chain_first(e->stream, &k);
     rt_k_chain_step(e->stream, &k, &with, e->now);
-    rt_k_chain_weights(e->stream, &k, e->plan->update, sums, e->now);
+    /* With the update they are the step's end; else nothing waits for them. */
+    cudaStream_t stream = e->stream;
+    if (!e->plan->update) {
+        rt_cuda_side_turn(e);
+        stream = rt_cuda_beside_begin(e);
+    }
+    rt_k_chain_weights(stream, &k, e->plan->update, sums, e->now);
+    if (!e->plan->update) rt_cuda_beside_end(e);
     return rt_cuda_launched(e, last);
 }

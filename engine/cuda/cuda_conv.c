@@ -85,6 +85,7 @@ static rt_status run_back(rt_cuda_emit *e, const shape *s, float *dx, const floa
     return RT_OK;
 }
 
+/* Beside the walk: nothing waits for it until weights are updated. */
 static void run_weights(rt_cuda_emit *e, const shape *s, float *dw, float *dbias, const float *x, const float *dy,
                         int add_dw, int add_dbias)
 {
@@ -93,8 +94,10 @@ static void run_weights(rt_cuda_emit *e, const shape *s, float *dw, float *dbias
                   .parts = rt_conv_parts(s, math)};
     float *partial = NULL;
     if (p.parts > 1) p.from = partial = rt_cuda_parts(e, (size_t)p.parts * (p.count[0] + p.count[1]));
-    if (rt_conv_is_direct(s)) rt_k_direct_weights(e->stream, s, dw, dbias, partial, x, dy, add_dw, add_dbias);
-    else rt_k_conv_weights(e->stream, s, math, dw, dbias, partial, x, dy, add_dw, add_dbias);
+    cudaStream_t stream = rt_cuda_beside_begin(e);
+    if (rt_conv_is_direct(s)) rt_k_direct_weights(stream, s, dw, dbias, partial, x, dy, add_dw, add_dbias);
+    else rt_k_conv_weights(stream, s, math, dw, dbias, partial, x, dy, add_dw, add_dbias);
+    rt_cuda_beside_end(e);
     if (p.parts > 1) rt_cuda_add_later(e, &p);
 }
 
@@ -130,7 +133,7 @@ static rt_status backward(rt_cuda_emit *e, const rt_node *n)
     return rt_cuda_launched(e, n);
 }
 
-const rt_cuda_op rt_cuda_conv = {.parts = parts, .forward = forward, .backward = backward};
+const rt_cuda_op rt_cuda_conv = {.parts = parts, .beside = 1, .forward = forward, .backward = backward};
 
 /* ---- transposed: forward and backward change places; its input is the convolution's output ---- */
 
@@ -164,5 +167,5 @@ static rt_status transpose_backward(rt_cuda_emit *e, const rt_node *n)
     return rt_cuda_launched(e, n);
 }
 
-const rt_cuda_op rt_cuda_conv_transpose = {.parts = transpose_parts, .forward = transpose_forward,
+const rt_cuda_op rt_cuda_conv_transpose = {.parts = transpose_parts, .beside = 1, .forward = transpose_forward,
                                            .backward = transpose_backward};

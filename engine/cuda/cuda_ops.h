@@ -13,6 +13,7 @@
 #include <cuda_runtime_api.h>
 
 #include "engine/cuda/cuda_parts.h"
+#include "engine/cuda/cuda_side.h"
 #include "engine/cuda/cuda_step.h"
 #include "engine/device.h"
 #include "engine/graph.h"
@@ -32,6 +33,7 @@ typedef struct rt_cuda_emit {
     const rt_cuda_trouble *trouble;    /* device memory; training: states stay as they are where ->bad is set and is not
                                           now->number */
     struct rt_cuda_plan *plan;
+    rt_cuda_side *side;                /* NULL: all is launched into `stream` */
 } rt_cuda_emit;
 
 /* An operator on cards. Each function is told the node of the lowered graph. */
@@ -44,6 +46,9 @@ typedef struct {
     size_t (*scratch)(const rt_graph *, const rt_node *, int batch, int train);
     /* Optional: bytes of rt_cuda_parts that backward asks for, at most. */
     size_t (*parts)(const rt_graph *, const rt_node *, int batch);
+    /* Backward launches something between rt_cuda_beside_begin and _end, which reads the value of input 0 and the
+     * gradient of the output, neither of which it changes. */
+    int beside;
     rt_status (*forward)(rt_cuda_emit *, const rt_node *);
     /* Adds the gradients of the node's inputs and fields, from that of its output. NULL: it has none (views, ids). */
     rt_status (*backward)(rt_cuda_emit *, const rt_node *);
@@ -104,6 +109,11 @@ typedef struct {
     rt_act act;                        /* NONE, RELU, RELU6; not with add */
 } rt_cuda_product;
 rt_status rt_cuda_multiply(rt_cuda_emit *, const rt_cuda_product *);
+
+/* What is launched into the stream between these two is beside the walk; its results are there at the end, or where
+ * rt_cuda_field_grad says `add`. Of operators that say `beside`. */
+cudaStream_t rt_cuda_beside_begin(rt_cuda_emit *);
+void rt_cuda_beside_end(rt_cuda_emit *);
 
 /* x = act'(y) x in place, where y is what the activation gave (those up to RELU6). n elements. */
 rt_status rt_cuda_act_back(rt_cuda_emit *, float *x, const float *y, rt_act, float slope, size_t n);

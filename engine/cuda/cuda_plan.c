@@ -81,6 +81,42 @@ static int reads(const rt_cuda_plan *p, const rt_cuda_chain *c, int t)
     return 0;
 }
 
+/* ---- beside the walk ---- */
+
+/* Whether node i launches something beside the walk, on its way back. */
+static int is_beside(const rt_cuda_plan *p, int i)
+{
+    const rt_cuda_op *op = rt_cuda_ops[p->graph->node[i].op];
+    return p->train && op && op->beside && p->chain_of[i] < 0;
+}
+
+/* Whether the fused chain does: it does not where its step ends with the update. */
+static int chain_is_beside(const rt_cuda_plan *p) { return p->fused && !rt_cuda_chain_is_all(p); }
+
+/* Until when what a turn's launches read must stay: the turn that waits for them begins after it. From the turn of node
+ * `from` on (graph->nodes: of the fused chain's), with it. */
+static int turn_ends(const rt_cuda_plan *p, int from)
+{
+    int nodes = p->graph->nodes, left = RT_CUDA_TURNS;
+    for (int i = from - 1; i >= 0; i--) if (is_beside(p, i) && !--left) return 2 * nodes - i - 1;
+    return 2 * nodes + 1;
+}
+
+/* Of tensor t: until when its value and its gradient are read beside the walk. -1: they are not. */
+static void find_beside(const rt_cuda_plan *p, int t, int *value, int *gradient)
+{
+    const rt_graph *g = p->graph;
+    *value = *gradient = -1;
+    for (int i = 0; i < g->nodes; i++) {
+        int chained = chain_is_beside(p) && p->chain_of[i] >= 0 && &p->chain[p->chain_of[i]] == p->fused;
+        if (!chained && !is_beside(p, i)) continue;
+        int end = turn_ends(p, chained ? g->nodes : i);
+        if (memory_of(p, g->node[i].in[0]) == t && end > *value) *value = end;
+        if (memory_of(p, g->node[i].out) == t && end > *gradient) *gradient = end;
+        if (memory_of(p, g->node[i].out) == t && chained && end > *value) *value = end;
+    }
+}
+
 /* A chain makes all its values where its first layer stands, and all its gradients where its last one does, or, with
  * the loss, at N. */
 static void widen(const rt_cuda_plan *p, int t, int *value, int *gradient)
@@ -103,11 +139,14 @@ static void list_tensor(rt_cuda_plan *p, spans *l, int t)
     from = rt_cuda_made_at(p, from);                   /* and the end of it is made where the norm stands */
     value = from;
     widen(p, t, &value, &gradient);
-    int until = p->train ? 2 * nodes - from : is_output(p, t) ? end : last < from ? from : last;
+    int until = p->train ? 2 * nodes - from : is_output(p, t) ? end : last < from ? from : last, read, read_gradient;
     if (g->node[from].op == RT_OP_INPUT) until = p->train ? end : until;
+    find_beside(p, t, &read, &read_gradient);
+    if (read > until) until = read;
     add_span(l, bytes_of(p, t), value, is_output(p, t) ? end : until, &p->value_at[t]);
     if (!p->train || !g->tensor[t].needs_grad) return;
-    add_span(l, bytes_of(p, t), gradient, 2 * nodes - from, &p->grad_at[t]);
+    int gone = 2 * nodes - from;
+    add_span(l, bytes_of(p, t), gradient, read_gradient > gone ? read_gradient : gone, &p->grad_at[t]);
 }
 
 static rt_status place_all(rt_cuda_plan *p)
@@ -311,6 +350,7 @@ float *rt_cuda_field(const rt_cuda_emit *e, const rt_node *n, int i)
 static void add_parts(rt_cuda_emit *e)
 {
     rt_cuda_plan *p = e->plan;
+    rt_cuda_side_join(e);
     if (p->laters) rt_k_add_parts(e->stream, p->later, p->laters);
     p->laters = 0;
     p->parts_used = 0;
@@ -385,6 +425,7 @@ void rt_cuda_plan_begin(rt_cuda_emit *e)
     memset(p->tickets, 0, (size_t)p->graph->nodes * sizeof *p->tickets);
     p->laters = 0;
     p->parts_used = 0;
+    rt_cuda_side_begin(e);
 }
 
 static const rt_cuda_chain *chain_at(const rt_cuda_emit *e, int node)
@@ -414,6 +455,7 @@ rt_status rt_cuda_plan_backward(rt_cuda_emit *e)
     for (int i = e->graph->nodes - 1; i >= 0; i--) {
         const rt_node *n = &e->graph->node[i];
         int out = e->graph->node[rt_cuda_made_last(e->plan, i)].out;
+        if (is_beside(e->plan, i)) rt_cuda_side_turn(e);
         if (rt_ops[n->op]->view || n->op == RT_OP_INPUT || is_joined(e->plan, i) ||
             !e->graph->tensor[out].needs_grad || !e->plan->started[memory_of(e->plan, out)])
             continue;
@@ -424,7 +466,7 @@ rt_status rt_cuda_plan_backward(rt_cuda_emit *e)
     }
     rt_cuda_stamps_layer("all", 1);
     add_parts(e);
-    return RT_OK;
+    return rt_cuda_side_status(e);
 }
 
 void rt_cuda_plan_describe(const rt_cuda_plan *p, void (*line)(void *, const char *), void *arg)

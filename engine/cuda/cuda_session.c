@@ -164,7 +164,8 @@ static rt_cuda_emit emit_of(session *s, int rows)
 {
     return (rt_cuda_emit){.stream = s->stream, .graph = s->plan->graph, .rows = rows, .batch = s->spec.batch,
                           .train = s->spec.train, .precision = s->precision, .capability = s->card->capability,
-                          .processors = s->card->processors, .now = s->now, .trouble = s->trouble, .plan = s->plan};
+                          .processors = s->card->processors, .now = s->now, .trouble = s->trouble, .plan = s->plan,
+                          .side = s->spec.train && !s->stamps ? &s->side : NULL};
 }
 
 static rt_loss_sums sums_of(session *s, int tells, int slot)
@@ -433,6 +434,7 @@ static void end(rt_session *base)
     if (s->stream) cudaStreamSynchronize(s->stream);
     rt_cuda_forget_graphs(s);
     if (s->copies) cudaStreamDestroy(s->copies);
+    rt_cuda_side_free(&s->side);
     if (s->stream) cudaStreamDestroy(s->stream);        /* nothing is queued behind what is freed now */
     rt_cuda_plan_free(s->plan);
     rt_cuda_stamps_free(s->stamps);
@@ -522,6 +524,7 @@ static rt_status make(session *s)
     RT_TRY(check_memory(&s->spec, s->card));
     CHECK(s, cudaStreamCreateWithFlags(&s->stream, cudaStreamNonBlocking), "making a stream");
     CHECK(s, cudaStreamCreateWithFlags(&s->copies, cudaStreamNonBlocking), "making a stream");
+    if (s->spec.train) CHECK(s, rt_cuda_side_new(&s->side), "making a stream");
     for (int i = 0; i < 2 * RT_GROUP; i++)
         CHECK(s, cudaEventCreateWithFlags(&s->copied[i], cudaEventDisableTiming), "making an event");
     CHECK(s, cudaEventCreateWithFlags(&s->in_turn, cudaEventDisableTiming), "making an event");

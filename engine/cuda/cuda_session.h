@@ -24,6 +24,7 @@ typedef struct {
     rt_loss_desc loss[RT_MAX_LOSSES];
     rt_cuda_plan *plan;
     cudaStream_t stream, copies;
+    rt_cuda_side side;                 /* training */
     /* the ring */
     size_t block_bytes, row_bytes;
     char *block, *ring;                /* (depth) pinned host memory; device memory */

@@ -1,7 +1,7 @@
 /* tests/cuda/emulated_streams.cpp - streams, events and graphs of the emulated runtime. An event is a place in a
- * stream; a captured graph is the list of what would have been queued, with what each waits for: a stream that waits for
- * an event of a capture joins it, and must be waited for by the one where it began before it ends. Nodes that do not
- * wait for each other run in any order. */
+ * stream; a captured graph is the list of what would have been queued, with what each waits for: a stream that waits
+ * for an event of a capture joins it, and must be waited for by the one where it began before it ends. Nodes that do
+ * not wait for each other run in any order. */
 #include "emulated_gpu.h"
 #include "emulator.h"
 
