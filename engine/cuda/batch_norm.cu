@@ -36,9 +36,9 @@ template <int V, int U> __global__ void __launch_bounds__(THREADS) k_batch_momen
         fetch<U, V>(in, x, p, row);
         RT_UNROLL
         for (int u = 0; u < U; u++) {
-            if (row + u * p.step >= p.end) break;
+            bool there = row + u * p.step < p.end;
             RT_UNROLL
-            for (int v = 0; v < V; v++) sum.v[v] += in[u].v[v] - first.v[v];
+            for (int v = 0; v < V; v++) sum.v[v] += there ? in[u].v[v] - first.v[v] : 0.0f;
         }
     }
     lane_sums<V>(sum, p);
@@ -54,10 +54,10 @@ template <int V, int U> __global__ void __launch_bounds__(THREADS) k_batch_momen
         if (more) fetch<U, V>(in, x, p, row);
         RT_UNROLL
         for (int u = 0; u < U; u++) {
-            if (row + u * p.step >= p.end) break;
+            bool there = row + u * p.step < p.end;
             RT_UNROLL
             for (int v = 0; v < V; v++) {
-                float d = (in[u].v[v] - first.v[v]) - mean.v[v];
+                float d = there ? (in[u].v[v] - first.v[v]) - mean.v[v] : 0.0f;
                 square.v[v] = fmaf(d, d, square.v[v]);
             }
         }
@@ -79,16 +79,20 @@ typedef float coefficients[3][COLUMNS];               /* MEAN, SCALE, SHIFT */
 struct moments_asked {
     column_parts p;
     float first, gamma, beta, running_mean, running_variance;
-    unsigned long long bad, number;
+    bool stay;                                        /* running statistics do */
     __device__ __forceinline__ void ask(const rt_channels &g, const rt_batch_norm &bn, const float *x, int col,
-                                        int lane, bool keeps)
+                                        int lane)
     {
         p.ask(g, col, lane);
         first = x[col], gamma = bn.gamma[col], beta = bn.beta[col];
-        if (!keeps) return;
+    }
+    /* What is kept, in one wait with the parts. */
+    __device__ __forceinline__ void ask_kept(const rt_batch_norm &bn, int col)
+    {
+        unsigned long long bad = 0, number = 0;
         running_mean = bn.running_mean[col], running_variance = bn.running_variance[col];
-        bad = number = 0;
         if (bn.bad) bad = *bn.bad, number = *bn.number;
+        stay = bad != 0 && bad != number;
     }
 };
 
@@ -120,7 +124,7 @@ RT_DEVICE void finish_moments(const rt_channels &g, const rt_batch_norm &bn, mom
     size_t n = (size_t)g.n;
     c[RT_BN_MEAN * n] = high, c[RT_BN_LOW * n] = low, c[RT_BN_RSTD * n] = rstd;
     c[RT_BN_SCALE * n] = scale, c[RT_BN_SHIFT * n] = shift;
-    if (m.bad != 0 && m.bad != m.number) return;
+    if (m.stay) return;
     float old = m.running_mean, wide = m.running_variance, unbiased = g.rows > 1 ? (float)g.rows - 1.0f : 1.0f;
     bn.running_mean[col] = old + bn.momentum * ((high - old) + low);
     bn.running_variance[col] = wide + bn.momentum * (var * ((float)g.rows / unbiased) - wide);
@@ -135,10 +139,11 @@ struct tile_moments {
         : col((int)blockIdx.x * g.wide + (int)threadIdx.x / 32), lane((int)threadIdx.x % 32),
           on((int)threadIdx.x / 32 < g.wide && col < g.n)
     {
-        if (on) m.ask(g, bn, x, col, lane, blockIdx.y == 0);
+        if (on) m.ask(g, bn, x, col, lane);
     }
     __device__ __forceinline__ void finish(const rt_channels &g, const rt_batch_norm &bn, coefficients &to)
     {
+        if (on && blockIdx.y == 0) m.ask_kept(bn, col);
         if (on) finish_moments(g, bn, m, col, lane, blockIdx.y == 0, to, (int)threadIdx.x / 32);
         __syncthreads();
     }
@@ -155,7 +160,7 @@ template <int V> struct affine {
 template <int V, bool JOIN>
 __global__ void __launch_bounds__(THREADS, 2) k_batch_apply(rt_channels g, rt_batch_norm bn, float *y, const float *x)
 {
-    enum { U = JOIN ? 2 : 4 };
+    enum { U = 4 };
     RT_SHARED_2D(float, co, 3, COLUMNS);
     channel_place<V> p(g, g.each, g.places);
     rt_pack<V> in[U], other[U];
@@ -260,29 +265,30 @@ __global__ void __launch_bounds__(THREADS, 2) k_batch_max(rt_channels g, rt_batc
     }
 }
 
-/* y = the mean over an image of act((x - mean) scale + shift), or with JOIN of act(... + other): a warp has a tile of
- * an image, a place is an image. */
+/* y = the mean over an image of act((x - mean) scale + shift), or with JOIN of act(... + other): g.warps warps have a
+ * tile of an image, a place is an image. */
 template <int V, bool JOIN>
-__global__ void __launch_bounds__(THREADS, 1) k_batch_mean(rt_channels g, rt_batch_norm bn, float *y, const float *x,
-                                                           int pixels)
+__global__ void __launch_bounds__(THREADS) k_batch_mean(rt_channels g, rt_batch_norm bn, float *y, const float *x,
+                                                        int pixels)
 {
-    enum { U = JOIN ? 4 : 8 };
+    enum { U = 2 };
     RT_SHARED_2D(float, co, 3, COLUMNS);
+    RT_SHARED_2D(float, room, WARPS, COLUMNS + 4);
     channel_place<V> p(g, g.each, g.places);
-    int lane = (int)threadIdx.x % 32, image = (int)blockIdx.y * g.each + (int)threadIdx.x / 32, images = p.last + 1;
+    const int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, share = warp & (g.warps - 1),
+              image = (int)blockIdx.y * g.each + warp / g.warps, images = p.last + 1, beside = 32 / p.threads;
     bool here = p.end > 0;
-    p.step = 32 / p.threads;                          /* from here on of pixels of the image */
-    p.row = image * pixels + lane / p.threads;
+    p.step = beside * g.warps;                        /* from here on of pixels of the image */
+    p.row = image * pixels + share * beside + lane / p.threads;
     p.last = (image < images ? image + 1 : images) * pixels - 1;
     p.end = here && image < images ? p.last + 1 : 0;
-    rt_pack<V> in[U], other[U];
+    rt_pack<V> in[U], other[U], sum = {};
     tile_moments m(g, bn, x);
     fetch<U, V>(in, x, p, p.row);
     if (JOIN) fetch<U, V>(other, bn.other, p, p.row);
     m.finish(g, bn, co);
     affine<V> f(co, here ? p.in_tile : 0);
     bounds act(bn.act);
-    rt_pack<V> sum = {};
     RT_UNROLL_N(1)
     for (int row = p.row; row < p.end;) {
         RT_UNROLL
@@ -299,7 +305,14 @@ __global__ void __launch_bounds__(THREADS, 1) k_batch_mean(rt_channels g, rt_bat
         if (JOIN) fetch<U, V>(other, bn.other, p, row);
     }
     lane_sums<V>(sum, p);
-    if (!p.end || lane >= p.threads) return;
+    leave_sums<V>(room, sum, p);
+    __syncthreads();
+    if (!p.end || share || lane >= p.threads) return;
+    for (int i = 1; i < g.warps; i++) {
+        rt_pack<V> more = rt_load<V>(&room[warp + i][p.in_tile]);
+        RT_UNROLL
+        for (int v = 0; v < V; v++) sum.v[v] += more.v[v];
+    }
     RT_UNROLL
     for (int v = 0; v < V; v++) sum.v[v] *= 1.0f / (float)pixels;
     rt_store<V>(p.at(y, image), sum);
@@ -309,10 +322,8 @@ __global__ void __launch_bounds__(THREADS, 1) k_batch_mean(rt_channels g, rt_bat
 
 extern "C" void rt_k_batch_moments(cudaStream_t s, const rt_channels *g, const float *x)
 {
-    if (g->per <= 2 * (RT_BN_THREADS / g->wide * g->vec))
-        BY_COLUMNS(g->parts, (k_batch_moments<4, 2>), (k_batch_moments<1, 2>), x);
-    else
-        BY_COLUMNS(g->parts, (k_batch_moments<4, 8>), (k_batch_moments<1, 8>), x);
+    if (has_more_rows(g, 2)) BY_COLUMNS(g->parts, (k_batch_moments<4, 8>), (k_batch_moments<1, 8>), x);
+    else BY_COLUMNS(g->parts, (k_batch_moments<4, 2>), (k_batch_moments<1, 2>), x);
 }
 
 extern "C" void rt_k_batch_apply(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, float *y,

@@ -101,6 +101,9 @@ struct column_parts {
     }
 };
 
+/* Whether a thread has more rows of a part than so many. */
+bool has_more_rows(const rt_channels *g, int rows) { return g->per > rows * (THREADS / g->wide * g->vec); }
+
 dim3 grid_of(const rt_channels *g, int runs) { return dim3((unsigned)g->tiles, (unsigned)runs); }
 
 /* By the columns that a thread has. */

@@ -64,11 +64,10 @@ RT_DEVICE void ask_rows(typename FROM::template asked<V> (&to)[U], const FROM &f
 }
 
 /* Sums of dz and of dz (x - MEAN), where dz is the gradient that the activation lets through; with JOIN that is one of
- * the sum with `other`. */
-template <int V, bool JOIN, class FROM>
-__global__ void __launch_bounds__(THREADS) k_batch_sums(rt_channels g, rt_batch_norm bn, const float *x, FROM from)
+ * the sum with `other`. U rows a thread at a time, read before any is added. */
+template <int V, int U, bool JOIN, class FROM>
+__global__ void __launch_bounds__(THREADS, 1) k_batch_sums(rt_channels g, rt_batch_norm bn, const float *x, FROM from)
 {
-    enum { U = 4 };
     RT_SHARED_2D(float, ones, WARPS, COLUMNS + 4);
     RT_SHARED_2D(float, twos, WARPS, COLUMNS + 4);
     channel_place<V> p(g, g.per, g.rows);
@@ -84,12 +83,12 @@ __global__ void __launch_bounds__(THREADS) k_batch_sums(rt_channels g, rt_batch_
         if (JOIN) fetch<U, V>(other, add, p, row);
         RT_UNROLL
         for (int u = 0; u < U; u++) {
-            if (row + u * p.step >= p.end) break;
+            bool there = row + u * p.step < p.end;
             RT_UNROLL
             for (int v = 0; v < V; v++) {
                 float d = in[u].v[v] - mean.v[v], z = fmaf(d, scale.v[v], shift.v[v]);
                 if (JOIN) z += other[u].v[v];
-                float dz = act.lets(z) ? from.template take<V>(asked[u], v) : 0.0f;
+                float dz = act.lets(z) & there ? from.template take<V>(asked[u], v) : 0.0f;
                 a.v[v] += dz;
                 b.v[v] = fmaf(dz, d, b.v[v]);
             }
@@ -193,7 +192,12 @@ __global__ void __launch_bounds__(THREADS, 2) k_batch_back(rt_channels g, rt_bat
 
 template <bool JOIN, class FROM>
 void sums_of(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, const float *x, const FROM &from)
-{ BY_COLUMNS(g->parts, (k_batch_sums<4, JOIN, FROM>), (k_batch_sums<1, JOIN, FROM>), *bn, x, from); }
+{
+    if (has_more_rows(g, 4))
+        BY_COLUMNS(g->parts, (k_batch_sums<4, 8, JOIN, FROM>), (k_batch_sums<1, 8, JOIN, FROM>), *bn, x, from);
+    else
+        BY_COLUMNS(g->parts, (k_batch_sums<4, 4, JOIN, FROM>), (k_batch_sums<1, 4, JOIN, FROM>), *bn, x, from);
+}
 
 template <bool JOIN, class FROM>
 void back_of(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, float *dx, int add, const float *x,

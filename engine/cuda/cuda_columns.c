@@ -71,8 +71,10 @@ void rt_channels_pool(rt_channels *g, const rt_batch_pool *p)
 {
     if (p->kind == RT_BN_GREATEST) second_of(g, (size_t)(g->rows / (p->kh * p->kw)));
     if (p->kind != RT_BN_AVERAGE) return;
+    int warps = RT_BN_THREADS / 32, pixels = 2 * 32 / (g->wide / g->vec);       /* of a warp: two a lane */
     g->places = g->rows / p->pixels;
-    g->each = RT_BN_THREADS / 32;                     /* a warp has an image */
+    for (g->warps = 1; g->warps < warps && g->warps * pixels < p->pixels;) g->warps *= 2;
+    g->each = warps / g->warps;
     g->blocks = (g->places + g->each - 1) / g->each;
 }
 

@@ -34,6 +34,7 @@ enum { RT_BN_THREADS = 512, RT_BN_COLUMNS = 16, RT_BN_PARTS = 128 };
 typedef struct {
     int rows, per, places, each;
     int n, vec, wide, wide_log, tiles, parts, room, blocks;
+    int warps;                                /* that share an image whose mean is taken */
     float rows_part, rows_last, share;        /* rows of a part, and of the last one; 1 / rows */
     float *partial;
 } rt_channels;
