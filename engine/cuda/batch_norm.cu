@@ -22,11 +22,11 @@ struct bounds {
 /* ---- the first launch ---- */
 
 /* U rows a thread at a time: those of a part, where it has no more. */
-template <int V, int U> __global__ void __launch_bounds__(THREADS) k_batch_moments(rt_channels g, const float *x)
+template <int V, int U> __global__ void __launch_bounds__(THREADS) k_batch_moments(const float *x, rt_channels g)
 {
     RT_SHARED_2D(float, room, WARPS, COLUMNS + 4);
     RT_SHARED(float, means, COLUMNS);
-    channel_place<V> p(g, g.per, g.rows);
+    channel_place<V> p(g);
     int t = (int)threadIdx.x, c = t / WARPS;
     bool on = c < g.wide && (int)blockIdx.x * g.wide + c < g.n, last = (int)blockIdx.y + 1 == g.parts;
     rt_pack<V> in[U], first, mean, sum = {}, square = {};
@@ -158,11 +158,11 @@ template <int V> struct affine {
 
 /* y = act((x - mean) scale + shift), or with JOIN act(... + other) */
 template <int V, bool JOIN>
-__global__ void __launch_bounds__(THREADS, 2) k_batch_apply(rt_channels g, rt_batch_norm bn, float *y, const float *x)
+__global__ void __launch_bounds__(THREADS, 2) k_batch_apply(const float *x, float *y, rt_channels g, rt_batch_norm bn)
 {
     enum { U = 4 };
     RT_SHARED_2D(float, co, 3, COLUMNS);
-    channel_place<V> p(g, g.each, g.places);
+    channel_place<V> p(g);
     rt_pack<V> in[U], other[U];
     tile_moments m(g, bn, x);
     fetch<U, V>(in, x, p, p.row);                     /* on their way while parts are added */
@@ -224,12 +224,12 @@ template <int V> RT_DEVICE void store_taps(uint8_t *to, const int (&won)[V])
 
 /* y = the greatest of act((x - mean) scale + shift) in each window, and which tap that is, as k_max_pool finds it. */
 template <int V>
-__global__ void __launch_bounds__(THREADS, 2) k_batch_max(rt_channels g, rt_batch_norm bn, float *y, uint8_t *won,
-                                                          const float *x, windows s)
+__global__ void __launch_bounds__(THREADS, 2) k_batch_max(const float *x, float *y, uint8_t *won, windows s,
+                                                          rt_channels g, rt_batch_norm bn)
 {
     enum { U = 4 };
     RT_SHARED_2D(float, co, 3, COLUMNS);
-    channel_place<V> p(g, g.each, g.places);
+    channel_place<V> p(g);
     int ky = 0, kx = 0, taps = s.kh * s.kw;
     rt_pack<V> in[U], best;
     tile_moments m(g, bn, x);
@@ -268,13 +268,13 @@ __global__ void __launch_bounds__(THREADS, 2) k_batch_max(rt_channels g, rt_batc
 /* y = the mean over an image of act((x - mean) scale + shift), or with JOIN of act(... + other): g.warps warps have a
  * tile of an image, a place is an image. */
 template <int V, bool JOIN>
-__global__ void __launch_bounds__(THREADS) k_batch_mean(rt_channels g, rt_batch_norm bn, float *y, const float *x,
+__global__ void __launch_bounds__(THREADS) k_batch_mean(const float *x, float *y, rt_channels g, rt_batch_norm bn,
                                                         int pixels)
 {
     enum { U = 2 };
     RT_SHARED_2D(float, co, 3, COLUMNS);
     RT_SHARED_2D(float, room, WARPS, COLUMNS + 4);
-    channel_place<V> p(g, g.each, g.places);
+    channel_place<V> p(g);
     const int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, share = warp & (g.warps - 1),
               image = (int)blockIdx.y * g.each + warp / g.warps, images = p.last + 1, beside = 32 / p.threads;
     bool here = p.end > 0;
@@ -320,10 +320,11 @@ __global__ void __launch_bounds__(THREADS) k_batch_mean(rt_channels g, rt_batch_
 
 }
 
-extern "C" void rt_k_batch_moments(cudaStream_t s, const rt_channels *g, const float *x)
+extern "C" void rt_k_batch_moments(cudaStream_t s, const rt_channels *channels, const float *x)
 {
-    if (has_more_rows(g, 2)) BY_COLUMNS(g->parts, (k_batch_moments<4, 8>), (k_batch_moments<1, 8>), x);
-    else BY_COLUMNS(g->parts, (k_batch_moments<4, 2>), (k_batch_moments<1, 2>), x);
+    rt_channels g = over_rows(channels);
+    if (has_more_rows(g, 2)) BY_COLUMNS(g, (k_batch_moments<4, 8>), (k_batch_moments<1, 8>), x, g);
+    else BY_COLUMNS(g, (k_batch_moments<4, 2>), (k_batch_moments<1, 2>), x, g);
 }
 
 extern "C" void rt_k_batch_apply(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, float *y,
@@ -332,13 +333,13 @@ extern "C" void rt_k_batch_apply(cudaStream_t s, const rt_channels *g, const rt_
     const rt_batch_pool &p = bn->pool;
     windows w = {divider_of(p.ow > 0 ? p.ow : 1), p.w, p.kh, p.kw};
     if (p.kind == RT_BN_GREATEST)
-        BY_COLUMNS(g->blocks, (k_batch_max<4>), (k_batch_max<1>), *bn, y, p.won, x, w);
+        BY_COLUMNS(*g, (k_batch_max<4>), (k_batch_max<1>), x, y, p.won, w, *g, *bn);
     else if (p.kind == RT_BN_AVERAGE && bn->other)
-        BY_COLUMNS(g->blocks, (k_batch_mean<4, true>), (k_batch_mean<1, true>), *bn, y, x, p.pixels);
+        BY_COLUMNS(*g, (k_batch_mean<4, true>), (k_batch_mean<1, true>), x, y, *g, *bn, p.pixels);
     else if (p.kind == RT_BN_AVERAGE)
-        BY_COLUMNS(g->blocks, (k_batch_mean<4, false>), (k_batch_mean<1, false>), *bn, y, x, p.pixels);
+        BY_COLUMNS(*g, (k_batch_mean<4, false>), (k_batch_mean<1, false>), x, y, *g, *bn, p.pixels);
     else if (bn->other)
-        BY_COLUMNS(g->blocks, (k_batch_apply<4, true>), (k_batch_apply<1, true>), *bn, y, x);
+        BY_COLUMNS(*g, (k_batch_apply<4, true>), (k_batch_apply<1, true>), x, y, *g, *bn);
     else
-        BY_COLUMNS(g->blocks, (k_batch_apply<4, false>), (k_batch_apply<1, false>), *bn, y, x);
+        BY_COLUMNS(*g, (k_batch_apply<4, false>), (k_batch_apply<1, false>), x, y, *g, *bn);
 }

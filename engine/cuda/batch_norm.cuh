@@ -24,14 +24,14 @@ static_assert(RT_BN_PARTS <= 4 * 32, "a lane takes four parts");
 template <int V> struct channel_place {
     int threads, in_tile, col, row, end, last, step;  /* threads: that have a row's columns of the tile */
     unsigned pitch;                                   /* bytes from row to row */
-    __device__ __forceinline__ channel_place(const rt_channels &g, int rows, int all)
+    __device__ __forceinline__ explicit channel_place(const rt_channels &g)
     {
-        int t = (int)threadIdx.x, log = g.wide_log - (V == 4 ? 2 : 0), run = (int)blockIdx.y * rows;
+        int t = (int)threadIdx.x, log = g.wide_log - (V == 4 ? 2 : 0), run = (int)blockIdx.y * g.each;
         threads = 1 << log;
         in_tile = (t & (threads - 1)) * V;
         col = (int)blockIdx.x * g.wide + in_tile;
         step = THREADS >> log;
-        end = run + rows < all ? run + rows : all;
+        end = run + g.each < g.places ? run + g.each : g.places;
         last = end - 1;
         if (col >= g.n) col = end = 0;
         row = run + (t >> log);
@@ -101,17 +101,23 @@ struct column_parts {
     }
 };
 
-/* Whether a thread has more rows of a part than so many. */
-bool has_more_rows(const rt_channels *g, int rows) { return g->per > rows * (THREADS / g->wide * g->vec); }
+/* Whether a thread has more rows than so many. */
+bool has_more_rows(const rt_channels &g, int rows) { return g.each > rows * (THREADS / g.wide * g.vec); }
 
-dim3 grid_of(const rt_channels *g, int runs) { return dim3((unsigned)g->tiles, (unsigned)runs); }
+/* For the first launch, which goes over rows. */
+rt_channels over_rows(const rt_channels *g)
+{
+    rt_channels to = *g;
+    to.each = g->per, to.places = g->rows, to.blocks = g->parts;
+    return to;
+}
 
 /* By the columns that a thread has. */
-#define BY_COLUMNS(runs, four, one, ...) \
+#define BY_COLUMNS(g, four, one, ...) \
     do { \
-        dim3 grid = grid_of(g, runs), block(THREADS); \
-        if (g->vec == 4) RT_LAUNCH(four, grid, block, 0, s, *g, __VA_ARGS__); \
-        else RT_LAUNCH(one, grid, block, 0, s, *g, __VA_ARGS__); \
+        dim3 grid((unsigned)(g).tiles, (unsigned)(g).blocks), block(THREADS); \
+        if ((g).vec == 4) RT_LAUNCH(four, grid, block, 0, s, __VA_ARGS__); \
+        else RT_LAUNCH(one, grid, block, 0, s, __VA_ARGS__); \
     } while (0)
 }
 #endif

@@ -66,11 +66,11 @@ RT_DEVICE void ask_rows(typename FROM::template asked<V> (&to)[U], const FROM &f
 /* Sums of dz and of dz (x - MEAN), where dz is the gradient that the activation lets through; with JOIN that is one of
  * the sum with `other`. U rows a thread at a time, read before any is added. */
 template <int V, int U, bool JOIN, class FROM>
-__global__ void __launch_bounds__(THREADS, 1) k_batch_sums(rt_channels g, rt_batch_norm bn, const float *x, FROM from)
+__global__ void __launch_bounds__(THREADS, 1) k_batch_sums(const float *x, FROM from, rt_channels g, rt_batch_norm bn)
 {
     RT_SHARED_2D(float, ones, WARPS, COLUMNS + 4);
     RT_SHARED_2D(float, twos, WARPS, COLUMNS + 4);
-    channel_place<V> p(g, g.per, g.rows);
+    channel_place<V> p(g);
     const float *kept = bn.coefficient, *add = JOIN ? bn.other : nullptr;
     rt_pack<V> in[U], other[U], a = {}, b = {}, mean = rt_load<V>(p.at(kept, RT_BN_MEAN)),
                scale = rt_load<V>(p.at(kept, RT_BN_SCALE)), shift = rt_load<V>(p.at(kept, RT_BN_SHIFT));
@@ -144,12 +144,12 @@ RT_DEVICE void finish_sums(const rt_channels &g, const rt_batch_norm &bn, sums_a
 
 /* dx = scale (dz - rest - b (x - mean)); with JOIN the gradient of `other` is dz. */
 template <int V, bool JOIN, class FROM>
-__global__ void __launch_bounds__(THREADS, 2) k_batch_back(rt_channels g, rt_batch_norm bn, float *dx, int add,
-                                                           const float *x, FROM from)
+__global__ void __launch_bounds__(THREADS, 2) k_batch_back(const float *x, FROM from, float *dx, rt_channels g,
+                                                           rt_batch_norm bn, int add)
 {
     enum { U = 2 };
     RT_SHARED_2D(float, co, 5, COLUMNS);
-    channel_place<V> p(g, g.each, g.places);
+    channel_place<V> p(g);
     int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, col = (int)blockIdx.x * g.wide + warp;
     bool on = warp < g.wide && col < g.n;
     rt_pack<V> in[U], other[U], dz, k[5];
@@ -191,20 +191,22 @@ __global__ void __launch_bounds__(THREADS, 2) k_batch_back(rt_channels g, rt_bat
 }
 
 template <bool JOIN, class FROM>
-void sums_of(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, const float *x, const FROM &from)
+void sums_of(cudaStream_t s, const rt_channels *channels, const rt_batch_norm *bn, const float *x, const FROM &from)
 {
+    rt_channels g = over_rows(channels);
     if (has_more_rows(g, 4))
-        BY_COLUMNS(g->parts, (k_batch_sums<4, 8, JOIN, FROM>), (k_batch_sums<1, 8, JOIN, FROM>), *bn, x, from);
+        BY_COLUMNS(g, (k_batch_sums<4, 8, JOIN, FROM>), (k_batch_sums<1, 8, JOIN, FROM>), x, from, g, *bn);
     else
-        BY_COLUMNS(g->parts, (k_batch_sums<4, 4, JOIN, FROM>), (k_batch_sums<1, 4, JOIN, FROM>), *bn, x, from);
+        BY_COLUMNS(g, (k_batch_sums<4, 4, JOIN, FROM>), (k_batch_sums<1, 4, JOIN, FROM>), x, from, g, *bn);
 }
 
 template <bool JOIN, class FROM>
-void back_of(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, float *dx, int add, const float *x,
+void back_of(cudaStream_t s, const rt_channels *channels, const rt_batch_norm *bn, float *dx, int add, const float *x,
              const FROM &from)
 {
-    BY_COLUMNS(dx ? g->blocks : 1, (k_batch_back<4, JOIN, FROM>), (k_batch_back<1, JOIN, FROM>), *bn, dx,
-               add, x, from);
+    rt_channels g = *channels;
+    if (!dx) g.blocks = 1;                            /* for the gradients of gamma and beta */
+    BY_COLUMNS(g, (k_batch_back<4, JOIN, FROM>), (k_batch_back<1, JOIN, FROM>), x, from, dx, g, *bn, add);
 }
 
 of_means means_of(const rt_batch_pool &p, const float *dy)

@@ -31,12 +31,12 @@ void rt_k_column_sums(cudaStream_t, const rt_columns *, float *sum, const float 
  * k at partial[2 c room + k] and partial[(2 c + 1) room + k]; the second has `blocks` a tile, each of `each` places:
  * rows, or what is pooled to one value. */
 enum { RT_BN_THREADS = 512, RT_BN_COLUMNS = 16, RT_BN_PARTS = 128 };
-typedef struct {
-    int rows, per, places, each;
-    int n, vec, wide, wide_log, tiles, parts, room, blocks;
-    int warps;                                /* that share an image whose mean is taken */
-    float rows_part, rows_last, share;        /* rows of a part, and of the last one; 1 / rows */
+typedef struct {                                  /* what kernels ask for first comes first: lines are waited for */
     float *partial;
+    int n, wide_log, wide, each, places, parts, room;
+    float rows_part, rows_last, share;        /* rows of a part, and of the last one; 1 / rows */
+    int rows, per, tiles, vec, blocks;
+    int warps;                                /* that share an image whose mean is taken */
 } rt_channels;
 
 /* A pooling joined to it. Rows are pixels; y and its gradient are pooled. GREATEST: in windows of kh x kw that lie side
@@ -53,17 +53,17 @@ enum { RT_BN_MEAN, RT_BN_LOW, RT_BN_RSTD, RT_BN_SCALE, RT_BN_SHIFT, RT_BN_COEFFI
 typedef struct {
     float *coefficient;
     const float *gamma, *beta;
-    float *running_mean, *running_variance;   /* stay where *bad is neither 0 nor *number */
-    const unsigned long long *bad;            /* NULL: they never stay */
-    const uint64_t *number;
-    float momentum, eps;
-    float *dgamma, *dbeta;                    /* or NULL */
-    int add_gamma, add_beta, act;
     /* An addition joined to it, or NULL: y = act((x - mean) scale + shift + other). Where the gradient of `other` goes,
      * or NULL. */
     const float *other;
+    int act;
+    float eps, momentum;
+    int add_gamma, add_beta, add_other;
+    float *running_mean, *running_variance;   /* stay where *bad is neither 0 nor *number */
+    const unsigned long long *bad;            /* NULL: they never stay */
+    const uint64_t *number;
+    float *dgamma, *dbeta;                    /* or NULL */
     float *dother;
-    int add_other;
     rt_batch_pool pool;
 } rt_batch_norm;
 /* Moments of parts; then coefficients, running statistics and y from them. A joined pooling: of places, see
