@@ -326,7 +326,7 @@ const cli_key cli_label_keys[] = {
     {"label.features", "none",
      "layers of a single model, a name or a list: their outputs are kept as labels/features/NAME"},
     {"label.feature_type", "f16", "of label.features: f16 or f32"},
-    {"label.batch", "0", "rows read at once; 0: 1,024, beside a card eight times as many; speed only"},
+    {"label.batch", "0", "rows read at once; 0: 1,024, beside a card 8 to 32 times as many, by the size of a row; speed only"},
     {"label.prefetch", "4", "batches read ahead; speed only"},
     {"label.readers", "0", "threads that read; speed only. 0: 1, beside a card a quarter of --threads, 4 at most"},
     {"label.precision", PRECISION},

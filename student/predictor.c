@@ -137,6 +137,19 @@ static rt_status begin_engine(rt_predictor *p, int i, const int *features, int f
     return feature_count ? RT_OK : rt_lengths_new(&e->lengths, m, e->session, e->rows, p->micro, p->device);
 }
 
+/* Rows of a step on a card, 0: the device is none. Small rows are taken more at once: a step costs the host some time,
+ * however few it has. */
+static int card_micro(const rt_predictor *p)
+{
+    enum { TIMES = 4, MUCH = 512 << 20 /* bytes of values */ };
+    int micro = rt_device_micro(p->device);
+    size_t floats = 0;
+    for (int i = 0; i < p->count; i++)
+        for (int t = 0; t < p->model[i]->graph->tensors; t++)
+            floats += rt_shape_count(&p->model[i]->graph->tensor[t].shape);
+    return floats * sizeof(float) * (size_t)micro * TIMES <= MUCH ? micro * TIMES : micro;
+}
+
 rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int count, rt_device *device, int micro,
                            const int *features, int feature_count)
 {
@@ -147,7 +160,7 @@ rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int coun
     p->device = device;
     p->count = count;
     p->own = rt_model_width(models[0]);
-    p->micro = micro ? micro : rt_device_micro(device);
+    p->micro = micro ? micro : card_micro(p);
     if (!p->micro) p->micro = rt_graph_macs(models[0]->graph) > 200000 ? 64 : 256;
     p->engine = calloc((size_t)count, sizeof *p->engine);
     p->place = calloc((size_t)count, sizeof *p->place);

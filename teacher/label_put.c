@@ -8,19 +8,22 @@
 #include "engine/memory.h"
 #include "engine/pool.h"
 
-enum { ROOMS = 2, MESSAGE = 2048 };
+enum { ROOMS = 4, MESSAGE = 2048 };
+enum { MUCH = 64 << 20 /* bytes of a room beyond which there are two: one is filled while the other is put */ };
+
+/* A room with what is to be put from it. */
+typedef struct { rt_label_room room; uint64_t block, rows; } place;
 
 struct rt_label_put {
     rt_labels_writer *writer;
     const rt_labels_spec *spec;
-    rt_label_room room[ROOMS];
+    place place[ROOMS];
     uint64_t most;                     /* rows of a room */
-    int at;                            /* the room that is being filled */
-    /* Beside a card; all below the lock. */
-    int beside, underway, ends;        /* underway: the other room is being put */
-    uint64_t block, rows;
+    int places, at;                    /* how many; the one that is being filled */
     double writing;                    /* seconds */
-    rt_status status;                  /* of the block that was put last */
+    /* Beside a card; all below the lock. */
+    int beside, waiting, ends;         /* waiting: the last so many places before `at` are to be put, oldest first */
+    rt_status status;                  /* the first error since rt_label_put_wait: what came after it is not put */
     char message[MESSAGE];
     pthread_t thread;
     pthread_mutex_t lock;
@@ -49,48 +52,54 @@ static void *put_beside(void *arg)
     rt_label_put *p = arg;
     pthread_mutex_lock(&p->lock);
     for (;;) {
-        while (!p->underway && !p->ends) pthread_cond_wait(&p->changed, &p->lock);
-        if (!p->underway) break;
-        pthread_mutex_unlock(&p->lock);
-        double begun = rt_seconds();
-        rt_status st = put(p, &p->room[!p->at], p->block, p->rows);
-        pthread_mutex_lock(&p->lock);
-        p->writing += rt_seconds() - begun;
-        p->status = st;
+        while (!p->waiting && !p->ends) pthread_cond_wait(&p->changed, &p->lock);
+        if (!p->waiting) break;
+        const place *next = &p->place[(p->at + p->places - p->waiting) % p->places];
+        rt_status st = RT_OK;
+        if (!p->status) {
+            pthread_mutex_unlock(&p->lock);
+            double begun = rt_seconds();
+            st = put(p, &next->room, next->block, next->rows);
+            pthread_mutex_lock(&p->lock);
+            p->writing += rt_seconds() - begun;
+        }
         if (st) snprintf(p->message, sizeof p->message, "%s", rt_error_message());
-        p->underway = 0;
+        if (st) p->status = st;
+        p->waiting--;
         pthread_cond_broadcast(&p->changed);
     }
     pthread_mutex_unlock(&p->lock);
     return NULL;
 }
 
-rt_status rt_label_put_wait(rt_label_put *p)
+/* Waits until no more than so many are to be put; an error since. */
+static rt_status wait_for(rt_label_put *p, int most)
 {
-    if (!p->beside) return RT_OK;
     pthread_mutex_lock(&p->lock);
-    while (p->underway) pthread_cond_wait(&p->changed, &p->lock);
+    while (p->waiting > most) pthread_cond_wait(&p->changed, &p->lock);
     rt_status st = p->status;
-    p->status = RT_OK;
+    if (!p->waiting) p->status = RT_OK;
     pthread_mutex_unlock(&p->lock);
     return st ? rt_fail(st, "%s", p->message) : RT_OK;
 }
+
+rt_status rt_label_put_wait(rt_label_put *p) { return p->beside ? wait_for(p, 0) : RT_OK; }
 
 rt_status rt_label_put_blocks(rt_label_put *p, uint64_t block, uint64_t rows)
 {
     RT_ASSERT(rows <= p->most);
     if (!p->beside) {
         double begun = rt_seconds();
-        rt_status st = put(p, &p->room[0], block, rows);
+        rt_status st = put(p, &p->place[0].room, block, rows);
         p->writing += rt_seconds() - begun;
         return st;
     }
-    RT_TRY(rt_label_put_wait(p));
+    RT_TRY(wait_for(p, p->places - 2));                /* the room after this one is free then */
     pthread_mutex_lock(&p->lock);
-    p->at = !p->at;
-    p->block = block;
-    p->rows = rows;
-    p->underway = 1;
+    p->place[p->at].block = block;
+    p->place[p->at].rows = rows;
+    p->at = (p->at + 1) % p->places;
+    p->waiting++;
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
     return RT_OK;
@@ -98,9 +107,16 @@ rt_status rt_label_put_blocks(rt_label_put *p, uint64_t block, uint64_t rows)
 
 double rt_label_put_writing(const rt_label_put *p) { return p->writing; }
 
-const rt_label_room *rt_label_put_room(const rt_label_put *p) { return &p->room[p->at]; }
+const rt_label_room *rt_label_put_room(const rt_label_put *p) { return &p->place[p->at].room; }
 
 /* ---- making one ---- */
+
+static uint64_t room_bytes(uint64_t most, const rt_labels_spec *spec)
+{
+    uint64_t floats = (uint64_t)spec->classes;
+    for (int i = 0; i < spec->features; i++) floats += (uint64_t)spec->feature[i].width;
+    return most * (1 + (uint64_t)spec->views.count) * floats * sizeof(float);
+}
 
 static rt_status take_room(rt_label_room *r, uint64_t most, const rt_labels_spec *spec)
 {
@@ -137,8 +153,9 @@ rt_status rt_label_put_new(rt_label_put **out, rt_labels_writer *writer, const r
     p->writer = writer;
     p->spec = spec;
     p->most = most;
+    p->places = !beside ? 1 : room_bytes(most, spec) > MUCH ? 2 : ROOMS;
     rt_status st = RT_OK;
-    for (int i = 0; i <= !!beside && !st; i++) st = take_room(&p->room[i], p->most, spec);
+    for (int i = 0; i < p->places && !st; i++) st = take_room(&p->place[i].room, p->most, spec);
     if (!st && beside) st = begin_thread(p);
     if (!st) return RT_OK;
     rt_label_put_free(p);
@@ -159,9 +176,10 @@ void rt_label_put_free(rt_label_put *p)
         pthread_mutex_destroy(&p->lock);
     }
     for (int i = 0; i < ROOMS; i++) {
-        free(p->room[i].answers);
-        free(p->room[i].status);
-        for (int k = 0; k < p->spec->features; k++) free(p->room[i].feature[k]);
+        const rt_label_room *r = &p->place[i].room;
+        free(r->answers);
+        free(r->status);
+        for (int k = 0; k < p->spec->features; k++) free(r->feature[k]);
     }
     free(p);
 }

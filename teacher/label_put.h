@@ -28,7 +28,8 @@ rt_status rt_label_put_new(rt_label_put **, rt_labels_writer *, const rt_labels_
 void rt_label_put_free(rt_label_put *);
 /* Where the next answers go; another place after each rt_label_put_blocks. */
 const rt_label_room *rt_label_put_room(const rt_label_put *);
-/* The blocks in that room, of so many rows, from this one on. An error may be that of the blocks before. */
+/* The blocks in that room, of so many rows, from this one on. An error may be that of blocks before: nothing that came
+ * behind those is put. */
 rt_status rt_label_put_blocks(rt_label_put *, uint64_t block, uint64_t rows);
 /* All blocks are put; an error of the last ones. */
 rt_status rt_label_put_wait(rt_label_put *);

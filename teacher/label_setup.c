@@ -222,8 +222,10 @@ rt_status rt_labeler_open(rt_labeler *l)
 
 uint64_t rt_labeler_together(const rt_labeler *l)
 {
-    enum { BLOCKS = 8 };                   /* planes of views lie a block apart */
-    return RT_LABEL_BLOCK * (rt_device_is_cpu(l->device) || l->spec.views.count ? 1 : BLOCKS);
+    enum { LEAST = 8, MOST = 32, BYTES = 32 << 20 };       /* of rows; planes of views lie a block apart */
+    if (rt_device_is_cpu(l->device) || l->spec.views.count) return RT_LABEL_BLOCK;
+    uint64_t blocks = BYTES / (RT_LABEL_BLOCK * (uint64_t)rt_source_row_bytes(l->x) + 1);
+    return RT_LABEL_BLOCK * (blocks < LEAST ? LEAST : blocks < MOST ? blocks : MOST);
 }
 
 int rt_labeler_readers(const rt_labeler *l)

@@ -63,7 +63,7 @@ rt_status rt_labeler_read(cJSON *config, rt_label_settings *);
 rt_status rt_labeler_open(rt_labeler *);
 void rt_labeler_close(rt_labeler *);
 /* Rows that are read and asked about together where nothing else is said: a block of the store, beside a card several,
- * so that it works on some while others are packed and taken. */
+ * 8 to 32 by the size of a row, so that it works on some while others are packed and taken. */
 uint64_t rt_labeler_together(const rt_labeler *);
 /* Threads that read them: label.readers, and where that is 0 one; beside a card, which takes rows faster than one reads
  * and checks them, a quarter of the device's threads, 4 at most. */

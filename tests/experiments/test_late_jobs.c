@@ -224,7 +224,7 @@ static void an_experiment(void **s)
     rt_labels_close(l);
 }
 
-enum { MANY = 21000 };                  /* rows: two groups of eight blocks, and an end that fills no block */
+enum { MANY = 70000 };                  /* rows: two groups of 32 blocks, and an end that fills no block */
 
 /* Rows of which some are no numbers and one is far from all others. */
 static void write_many(const char *name, int bad, int far)
@@ -310,7 +310,7 @@ static void a_card_is_lost(void **s)
     write_many("sure.h5", 0, 0);
     check_ok(label(OF_MANY("sure.h5", "'labels': {}"), "sure_cpu.h5", cpu));
     rt_digest want = digest_of("sure_cpu.h5");
-    for (int n = 1; n < 440; n += 73) {
+    for (int n = 1; n < 360; n += 73) {
         remove(in_folder("lost.h5"));
         late_fails = n;
         assert_int_equal(label(OF_MANY("sure.h5", "'labels': {}"), "lost.h5", late), RT_RUN);
@@ -334,8 +334,8 @@ static void an_error_forgets_what_was_begun(void **s)
     rt_predictor *p[2];
     float *x = random_floats(2 * N * DIM, 5), z[2][N * 3];
     check_ok(rt_models_load(&m, path, 2, NULL));
-    check_ok(rt_predictor_new(&p[0], m, 2, cpu, 0, NULL, 0));
-    check_ok(rt_predictor_new(&p[1], m, 2, late, 0, NULL, 0));
+    check_ok(rt_predictor_new(&p[0], m, 2, cpu, 48, NULL, 0));
+    check_ok(rt_predictor_new(&p[1], m, 2, late, 48, NULL, 0));
     const rt_feed a = {.raw = x, .rows = N}, b = {.raw = x + N * DIM, .rows = N};
     for (int n = 1; n < 8; n++) {
         late_misasked = 0;
