@@ -20,7 +20,7 @@ struct job {
     int sh, sw, pt, pl;
     int tiles, per;
     int images, high, wide, patch_wide, line;
-    int patch, slot, count, gradients;   /* floats: of a patch, of a slot; lines; pixels, up to 16 */
+    int patch, slot, gradients, apart;   /* floats: of a patch, of a slot; pixels, up to 16; floats of one */
     int out, first_line, taps;           /* channels of a block; floats from a line of taps to the next; taps of it */
     divider down, across, lines, patch_lines, pixels, lengths, along, beside, kw;
     float *dw, *dbias;                   /* or where the first part of each lies; dbias may be NULL */
@@ -32,6 +32,14 @@ RT_DEVICE spot spot_of(const job &a, int tile)
 {
     int l = quotient(tile, a.across), r = quotient(l, a.down);
     return spot{r * a.images, (l - r * (int)a.down.by) * a.high, (tile - l * (int)a.across.by) * a.wide};
+}
+RT_DEVICE void go_on(const job &a, spot &at)
+{
+    at.x0 += a.wide;
+    if (at.x0 < (int)a.across.by * a.wide) return;
+    at.x0 = 0, at.y0 += a.high;
+    if (at.y0 < (int)a.down.by * a.high) return;
+    at.y0 = 0, at.r0 += a.images;
 }
 
 /* SW: the stride along a line, 1 or 2, of taps that lie side by side; 0: taps are anywhere. */
@@ -52,34 +60,51 @@ RT_DEVICE copier copier_of(int channels, const divider &wide)
                   lines ? lines : 1};
 }
 
+/* From line to line it but adds: what a warp computes between its copies is what they take, as it issues in order. */
 template <int SW> RT_DEVICE void copy_patch(const job &a, const copier &k, float *patch, const spot &at, int c0)
 {
-    const int y0 = at.y0 * a.sh - a.pt, x0 = at.x0 * a.sw - a.pl, c = c0 + k.four, wc = a.w * a.c;
+    const int y0 = at.y0 * a.sh - a.pt + k.line, x0 = at.x0 * a.sw - a.pl, c = c0 + k.four,
+              image = a.h * a.w * a.c, step = k.lines * a.w * a.c, apart = k.lines * a.line;
     if (k.line >= k.lines) return;
+    RT_UNROLL_N(1)
     for (int x = k.x; x < a.patch_wide; x += k.pixels) {
         const bool in_line = (unsigned)(x0 + x) < (unsigned)a.w && c < a.c;
-        const int from = (x0 + x) * a.c + c;
-        float *to = patch + k.line * a.line + places<SW>::of(x) + k.four;
-        for (int l = k.line; l < a.count; l += k.lines, to += k.lines * a.line) {
-            const int r = quotient(l, a.patch_lines), y = y0 + l - r * (int)a.patch_lines.by;
-            const bool in = in_line && at.r0 + r < a.rows && (unsigned)y < (unsigned)a.h;
-            rt_copy_async(to, a.x + (in ? ((at.r0 + r) * a.h + y) * wc + from : 0), 16, in);
+        int first = ((at.r0 * a.h + y0) * a.w + x0 + x) * a.c + c;
+        float *begin = patch + k.line * a.line + places<SW>::of(x) + k.four;
+        RT_UNROLL_N(1)
+        for (int r = 0; r < a.images; r++, first += image, begin += (int)a.patch_lines.by * a.line) {
+            const int high = in_line && at.r0 + r < a.rows ? a.h : 0;
+            int from = first, y = y0;
+            float *to = begin;
+            RT_UNROLL_N(2)
+            for (int l = k.line; l < (int)a.patch_lines.by; l += k.lines, y += k.lines, from += step, to += apart) {
+                const bool in = (unsigned)y < (unsigned)high;
+                rt_copy_async(to, a.x + (in ? (unsigned)from : 0u), 16, in);
+            }
         }
     }
 }
 /* What there is no pixel for is 0. */
 RT_DEVICE void copy_gradients(const job &a, const copier &k, float *gradients, const spot &at, int n0)
 {
-    const int n = n0 + k.four, wn = a.ow * a.n;
+    const int y0 = at.y0 + k.line, n = n0 + k.four, image = a.oh * a.ow * a.n, step = k.lines * a.ow * a.n,
+              line = a.wide * a.apart, apart = k.lines * line;
     if (k.line >= k.lines) return;
+    RT_UNROLL_N(1)
     for (int x = k.x; x < a.wide; x += k.pixels) {
         const bool in_line = at.x0 + x < a.ow && n < a.n;
-        const int from = (at.x0 + x) * a.n + n;
-        for (int l = k.line, p = l * a.wide + x; p < a.gradients; l += k.lines, p += k.lines * a.wide) {
-            const int r = quotient(l, a.lines), y = at.y0 + l - r * (int)a.lines.by;
-            const bool in = in_line && r < a.images && at.r0 + r < a.rows && y < a.oh;
-            rt_copy_async(gradients + p * a.out + p / RUN * GAP + k.four,
-                          a.dy + (in ? ((at.r0 + r) * a.oh + y) * wn + from : 0), 16, in);
+        int first = ((at.r0 * a.oh + y0) * a.ow + at.x0 + x) * a.n + n;
+        float *begin = gradients + k.line * line + x * a.out + x / RUN * GAP + k.four;
+        RT_UNROLL_N(1)
+        for (int r = 0; r < a.images; r++, first += image, begin += (int)a.lines.by * line) {
+            const int high = in_line && at.r0 + r < a.rows ? a.oh : 0;
+            int from = first, y = y0;
+            float *to = begin;
+            RT_UNROLL_N(2)
+            for (int l = k.line; l < (int)a.lines.by; l += k.lines, y += k.lines, from += step, to += apart) {
+                const bool in = y < high;
+                rt_copy_async(to, a.dy + (in ? (unsigned)from : 0u), 16, in);
+            }
         }
     }
 }
@@ -279,6 +304,7 @@ template <int MATH, int LINES, int KW, int SW> __global__ void __launch_bounds__
     const int line = SW ? a.first_line : 0;
     const int above = SW ? first_tap / KW * a.first_line : 0;
     const copier of_patch = copier_of(PIECE, a.lengths), of_gradients = copier_of(out, a.pixels);
+    spot at = spot_of(a, first);
     tap_sums<MATH, LINES, KW, SW> sum;
     sum.clear();
     for (int tile = first + 1 - SLOTS, put = 0, get = 0; tile < end; tile++) {
@@ -287,14 +313,18 @@ template <int MATH, int LINES, int KW, int SW> __global__ void __launch_bounds__
             __syncthreads();                            /* nobody reads any more what comes next */
         }
         if (tile + SLOTS - 1 < end) {
-            const spot at = spot_of(a, tile + SLOTS - 1);
             float *to = shared + put * a.slot;
             copy_patch<SW>(a, of_patch, to, at, c0);
             copy_gradients(a, of_gradients, to + a.patch, at, n0);
+            go_on(a, at);
         }
         rt_copy_commit();
         put = put == SLOTS - 1 ? 0 : put + 1;
-        if (tile + SLOTS == first + 1) find_places<SW>(a, begin, offsets, first_tap, taps);
+        if (tile + SLOTS == first + 1) {                /* while the first copies are on their way */
+            find_places<SW>(a, begin, offsets, first_tap, taps);
+            for (int i = a.images * a.high * a.wide * a.apart + (int)threadIdx.x; i < a.gradients * a.apart; i += WIDE)
+                for (int k = 0; k < SLOTS; k++) shared[k * a.slot + a.patch + i] = 0.0f;
+        }
         if (tile < first) continue;
         const float *patch = shared + get * a.slot + above + 2 * g,
                     *gradients = shared + get * a.slot + a.patch + pair * PIECE + 2 * g;
@@ -356,7 +386,7 @@ extern "C" int rt_k_conv_patch_weights(cudaStream_t stream, const rt_conv_shape 
     a.images = c.images, a.high = c.high, a.wide = c.wide, a.patch_wide = c.patch_wide, a.line = c.line;
     a.patch = c.images * c.patch_high * c.line;
     a.slot = (int)(rt_conv_cut_bytes(&c) / sizeof(float)) / SLOTS;
-    a.count = c.images * c.patch_high;
+    a.apart = c.out_apart;
     a.gradients = rt_conv_up(c.images * c.high * c.wide, DEEP) * DEEP;
     a.out = c.out, a.first_line = s->dh * c.line, a.taps = c.taps,
     a.all_taps = s->kh * s->kw, a.dw_apart = s->dw;
