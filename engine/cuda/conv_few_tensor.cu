@@ -62,11 +62,11 @@ struct job {
     float *to;
     const float *from, *w, *bias;
     bounds act;
-    int add, terms, deep, wide;          /* terms, up to 16; channels of a block */
+    int add, terms, deep, wide, patch;   /* terms, up to 16; channels of a block; floats of a patch */
     divider across, channels, line;      /* blocks along the channels */
 };
 
-__global__ void __launch_bounds__(THREADS, 4) k_few_tensor(job a)
+__global__ void __launch_bounds__(THREADS, 6) k_few_tensor(job a)
 {
     RT_SHARED_DYNAMIC(float, shared);
     const rt_conv_shape &s = a.s;
@@ -77,7 +77,8 @@ __global__ void __launch_bounds__(THREADS, 4) k_few_tensor(job a)
               shift = a.wide == 16 ? 2 : a.wide == 32 ? 3 : 4;
     const spot at = spot_of(t, tile);
     float *w = shared, *patch = w + a.deep * w_ld;
-    int *term = (int *)(patch + t.cut.images * t.cut.patch_high * t.cut.line);
+    int2 *place = (int2 *)(patch + a.patch);            /* of a pixel: where its patch begins, where it goes */
+    int *term = (int *)(place + groups * (PIECES * 8));
     copy_lines(t, patch, a.from, s, at, THREADS / 32);
     for (int i = (int)threadIdx.x; i < a.deep << shift; i += THREADS) {
         const int m = i >> shift, n = (i & ((1 << shift) - 1)) * 4;
@@ -86,8 +87,16 @@ __global__ void __launch_bounds__(THREADS, 4) k_few_tensor(job a)
     }
     rt_copy_commit();
     /* terms beyond the last are the first once more, by weights of 0 */
+    RT_UNROLL_N(1)
     for (int i = (int)threadIdx.x; i < a.deep; i += THREADS)
         term[i] = term_of(t, s, i < a.terms ? i : 0, a.channels, a.line);
+    RT_UNROLL_N(1)
+    for (int i = (int)threadIdx.x; i < groups * (PIECES * 8); i += THREADS) {
+        const pixel k = pixel_of(t, i);
+        const int r = at.r0 + k.r, y = at.y0 + k.y, x = at.x0 + k.x;
+        const bool in = i < pixels && r < t.rows && y < s.oh && x < s.ow;
+        place[i] = make_int2(i < pixels ? begin_of(t, s, k) : 0, in ? ((r * s.oh + y) * s.ow + x) * s.n : -1);
+    }
     rt_copy_wait<0>();
     __syncthreads();
     RT_UNROLL_N(1)
@@ -96,10 +105,7 @@ __global__ void __launch_bounds__(THREADS, 4) k_few_tensor(job a)
         const float *x[PIECES];
         float acc[PIECES][4] = {};
         RT_UNROLL
-        for (int j = 0; j < PIECES; j++) {
-            const int p = p0 + j * 8 + g;
-            x[j] = patch + begin_of(t, s, pixel_of(t, p < pixels ? p : 0));
-        }
+        for (int j = 0; j < PIECES; j++) x[j] = patch + place[p0 + j * 8 + g].x;
         RT_UNROLL_N(1)
         for (int k0 = 0; k0 < a.deep; k0 += 16) {
             uint32_t ah[2][4], al[2][4], bh[2][PIECES][2], bl[2][PIECES][2];
@@ -114,15 +120,13 @@ __global__ void __launch_bounds__(THREADS, 4) k_few_tensor(job a)
             }
             add_products(acc, ah, al, bh, bl);
         }
-        if (n0 + n >= s.n) continue;
-        const float2 bias = a.bias ? *(const float2 *)(a.bias + n0 + n) : make_float2(0, 0);
+        const bool has = n0 + n < s.n;
+        const float2 bias = a.bias && has ? *(const float2 *)(a.bias + n0 + n) : make_float2(0, 0);
         RT_UNROLL
         for (int i = 0; i < PIECES * 2; i++) {
-            const int p = p0 + i / 2 * 8 + 2 * u + i % 2;
-            const pixel k = pixel_of(t, p);
-            const int r = at.r0 + k.r, y = at.y0 + k.y, c = at.x0 + k.x;
-            if (p >= pixels || r >= t.rows || y >= s.oh || c >= s.ow) continue;
-            float2 *to = (float2 *)(a.to + ((r * s.oh + y) * s.ow + c) * s.n + n0 + n);
+            const int at_pixel = place[p0 + i / 2 * 8 + 2 * u + i % 2].y;
+            if (at_pixel < 0 || !has) continue;
+            float2 *to = (float2 *)(a.to + at_pixel + n0 + n);
             float2 v = make_float2(acc[i / 2][i % 2] + bias.x, acc[i / 2][2 + i % 2] + bias.y);
             if (a.add) {
                 const float2 old = *to;
@@ -130,6 +134,7 @@ __global__ void __launch_bounds__(THREADS, 4) k_few_tensor(job a)
             }
             *to = make_float2(within(v.x, a.act), within(v.y, a.act));
         }
+        __syncwarp();
     }
 }
 
@@ -148,7 +153,7 @@ struct weights_job {
 template <int N> __global__ void __launch_bounds__(WEIGHT_THREADS, 2) k_few_tensor_weights(weights_job a)
 {
     RT_SHARED_DYNAMIC(float, shared);
-    enum { FLOATS = N * 8 * GROUP };
+    enum { FLOATS = N * 8 * GROUP, COPIES = RT_CONV_CUT_PIXELS * 8 / WEIGHT_THREADS };
     const rt_conv_shape &s = a.s;
     const tiling &t = a.t;
     const int chunk = quotient((int)blockIdx.x, a.across), most = t.cut.taps * s.c, m0 = chunk * most,
@@ -159,7 +164,8 @@ template <int N> __global__ void __launch_bounds__(WEIGHT_THREADS, 2) k_few_tens
               side = warp - turn * sides, unit = side >> wide, n = (side & wide) * GROUP + 2 * g, ld = t.cut.out_apart,
               share = quotient(WEIGHT_WARPS, a.turns), pixels = t.cut.images * (int)t.pixels.by,
               first = (int)blockIdx.y * t.cut.per, end = a.tiles - first < t.cut.per ? a.tiles : first + t.cut.per,
-              shift = 2 + wide, count = (pixels + DEEP - 1) / DEEP * DEEP;
+              shift = 2 + wide, four = ((int)threadIdx.x & ((1 << shift) - 1)) * 4,
+              count = (pixels + DEEP - 1) / DEEP * DEEP;
     int *begin = (int *)(shared + SLOTS * a.slot);
     int off[N];
     float acc[N][4] = {}, bias[2] = {};
@@ -167,6 +173,15 @@ template <int N> __global__ void __launch_bounds__(WEIGHT_THREADS, 2) k_few_tens
     for (int j = 0; j < N; j++) {
         const int m = (unit * N + j) * 8 + g;
         off[j] = term_of(t, s, m0 + (m < terms ? m : 0), a.channels, a.line);
+    }
+    pixel mine[COPIES];                                 /* of which this thread copies 16 bytes; floats on to them */
+    int on[COPIES];
+    RT_UNROLL
+    for (int k = 0; k < COPIES; k++) {
+        const int p = ((int)threadIdx.x + k * WEIGHT_THREADS) >> shift;
+        mine[k] = pixel_of(t, p);
+        on[k] = ((mine[k].r * s.oh + mine[k].y) * s.ow + mine[k].x) * s.n;
+        if (p >= pixels || n0 + four >= s.n) mine[k].r = t.rows;
     }
     for (int tile = first - 1, put = 0; tile < end; tile++, put ^= 1) {
         if (tile >= first) {
@@ -177,14 +192,13 @@ template <int N> __global__ void __launch_bounds__(WEIGHT_THREADS, 2) k_few_tens
             const spot at = spot_of(t, tile + 1);
             float *to = shared + put * a.slot;
             copy_lines(t, to, a.x, s, at, WEIGHT_WARPS);
-            RT_UNROLL_N(2)
-            for (int i = (int)threadIdx.x; i < count << shift; i += WEIGHT_THREADS) {
-                const int p = i >> shift, four = (i & ((1 << shift) - 1)) * 4;
-                const pixel k = pixel_of(t, p);
-                const int r = at.r0 + k.r, y = at.y0 + k.y, x = at.x0 + k.x;
-                const bool in = p < pixels && r < t.rows && y < s.oh && x < s.ow && n0 + four < s.n;
-                rt_copy_async(to + a.patch + p * ld + four,
-                              a.dy + (in ? ((r * s.oh + y) * s.ow + x) * s.n + n0 + four : 0), 16, in);
+            const int from = ((at.r0 * s.oh + at.y0) * s.ow + at.x0) * s.n + n0 + four;
+            RT_UNROLL
+            for (int k = 0; k < COPIES; k++) {
+                const int p = ((int)threadIdx.x + k * WEIGHT_THREADS) >> shift;
+                const bool in = at.r0 + mine[k].r < t.rows && at.y0 + mine[k].y < s.oh && at.x0 + mine[k].x < s.ow;
+                if (p < count)
+                    rt_copy_async(to + a.patch + p * ld + four, a.dy + (in ? (unsigned)(from + on[k]) : 0u), 16, in);
             }
         }
         rt_copy_commit();
@@ -215,10 +229,10 @@ template <int N> __global__ void __launch_bounds__(WEIGHT_THREADS, 2) k_few_tens
         bias[j] += __shfl_xor_sync(~0u, bias[j], 2);
     }
     __syncthreads();
-    float *mine = shared + warp * FLOATS, *biases = shared + WEIGHT_WARPS * FLOATS;
+    float *sums = shared + warp * FLOATS, *biases = shared + WEIGHT_WARPS * FLOATS;
     RT_UNROLL
     for (int i = 0; i < N * 2; i++)
-        *(float2 *)(mine + (i / 2 * 8 + 2 * u + i % 2) * GROUP + 2 * g) =
+        *(float2 *)(sums + (i / 2 * 8 + 2 * u + i % 2) * GROUP + 2 * g) =
             make_float2(acc[i / 2][i % 2], acc[i / 2][2 + i % 2]);
     if (u == 0) *(float2 *)(biases + warp * GROUP + 2 * g) = make_float2(bias[0], bias[1]);
     __syncthreads();
@@ -261,13 +275,15 @@ extern "C" int rt_k_few_tensor(cudaStream_t stream, const rt_conv_shape *s, floa
     a.wide = rt_conv_columns(s->n);
     if (a.deep * (a.wide + PAD) * 4 > LIMIT / 2) a.wide = GROUP;
     const int across = rt_conv_up(s->n, a.wide);
-    const size_t more = (size_t)a.deep * (size_t)(a.wide + PAD + 1) * sizeof(float);
+    /* and for each pixel two numbers */
+    const size_t more = (size_t)a.deep * (size_t)(a.wide + PAD + 1) * sizeof(float) + 2 * RT_CONV_CUT_PIXELS * 8;
     rt_conv_cut c = {};
     c.image_apart = s->c, c.slots = 1;
     if (more >= LIMIT || !rt_conv_tiles(&c, s->oh, s->ow, s->sh, s->sw, (s->kh - 1) * s->dh, (s->kw - 1) * s->dw,
                                         LIMIT - more))
         return 0;
     a.t = tiling_of(c, s->rows);
+    a.patch = rt_conv_up(c.images * c.patch_high * c.line, 4) * 4;
     a.across = divider_of(across), a.channels = divider_of(s->c), a.line = divider_of(s->kw);
     rt_shared_allowed(k_few_tensor, 0);
     RT_LAUNCH(k_few_tensor, dim3((unsigned)tiles_of(a.t) * (unsigned)across), dim3(THREADS),
