@@ -292,7 +292,8 @@ template <int MATH, int LINES, int KW, int SW> __global__ void __launch_bounds__
 {
     RT_SHARED_DYNAMIC(float, shared);
     const int warp = (int)threadIdx.x >> 5, lane = (int)threadIdx.x & 31, g = lane >> 2, t = lane & 3,
-              two = a.out > PIECE, pair = warp & two, turn = warp >> two, share = WARPS >> two;
+              two = a.out > PIECE, pair = warp & two, turn = warp >> two, share = WARPS >> two,
+              late = warp >= WARPS / 2;
     const int b = quotient((int)blockIdx.x, a.beside), chunk = quotient(b, a.along),
               n0 = ((int)blockIdx.x - b * (int)a.beside.by) * a.out, c0 = (b - chunk * (int)a.along.by) * PIECE,
               first_tap = chunk * a.taps, left = a.all_taps - first_tap, taps = left < a.taps ? left : a.taps,
@@ -312,25 +313,34 @@ template <int MATH, int LINES, int KW, int SW> __global__ void __launch_bounds__
             rt_copy_wait<SLOTS - 2>();
             __syncthreads();                            /* nobody reads any more what comes next */
         }
-        if (tile + SLOTS - 1 < end) {
-            float *to = shared + put * a.slot;
-            copy_patch<SW>(a, of_patch, to, at, c0);
-            copy_gradients(a, of_gradients, to + a.patch, at, n0);
-            go_on(a, at);
+        /* of the two warps of a scheduler one copies while the other adds */
+        RT_UNROLL_N(1)
+        for (int half = 0; half < 2; half++) {
+            if (half != late) {
+                if (tile < first) continue;
+                const float *patch = shared + get * a.slot + above + 2 * g,
+                            *gradients = shared + get * a.slot + a.patch + pair * PIECE + 2 * g;
+                RT_UNROLL_N(1)
+                for (int i = turn; i < groups; i += share)
+                    sum.add(patch + begin[i * 4 + t], gradients + (i * 4 + t) * (RUN * out + GAP), out, line, offsets,
+                            taps);
+            } else {
+                if (tile + SLOTS - 1 < end) {
+                    float *to = shared + put * a.slot;
+                    copy_patch<SW>(a, of_patch, to, at, c0);
+                    copy_gradients(a, of_gradients, to + a.patch, at, n0);
+                    go_on(a, at);
+                }
+                rt_copy_commit();
+            }
         }
-        rt_copy_commit();
         put = put == SLOTS - 1 ? 0 : put + 1;
+        if (tile >= first) get = get == SLOTS - 1 ? 0 : get + 1;
         if (tile + SLOTS == first + 1) {                /* while the first copies are on their way */
             find_places<SW>(a, begin, offsets, first_tap, taps);
             for (int i = a.images * a.high * a.wide * a.apart + (int)threadIdx.x; i < a.gradients * a.apart; i += WIDE)
                 for (int k = 0; k < SLOTS; k++) shared[k * a.slot + a.patch + i] = 0.0f;
         }
-        if (tile < first) continue;
-        const float *patch = shared + get * a.slot + above + 2 * g,
-                    *gradients = shared + get * a.slot + a.patch + pair * PIECE + 2 * g;
-        get = get == SLOTS - 1 ? 0 : get + 1;
-        for (int i = turn; i < groups; i += share)
-            sum.add(patch + begin[i * 4 + t], gradients + (i * 4 + t) * (RUN * out + GAP), out, line, offsets, taps);
     }
     /* of the bias: over the lanes that have other pixels */
     RT_UNROLL
