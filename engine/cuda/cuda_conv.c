@@ -97,8 +97,8 @@ static void run_weights(rt_cuda_emit *e, const shape *s, float *dw, float *dbias
     cudaStream_t stream = rt_cuda_beside_begin(e);
     if (rt_conv_is_direct(s)) rt_k_direct_weights(stream, s, dw, dbias, partial, x, dy, add_dw, add_dbias);
     else rt_k_conv_weights(stream, s, math, dw, dbias, partial, x, dy, add_dw, add_dbias);
+    if (p.parts > 1) rt_cuda_add_later(e, &p, stream);
     rt_cuda_beside_end(e);
-    if (p.parts > 1) rt_cuda_add_later(e, &p);
 }
 
 static size_t parts(const rt_graph *g, const rt_node *n, int batch)

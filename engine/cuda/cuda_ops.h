@@ -87,9 +87,10 @@ unsigned *rt_cuda_ticket(rt_cuda_emit *, const rt_node *);
  * last block adds up. One launch at a time has it. */
 float *rt_cuda_partials(const rt_cuda_emit *, size_t *floats);
 /* Room for parts of a field's gradient that stays until the launch that adds them up, which rt_cuda_add_later asks for:
- * it comes with that of other fields, before anything else is added to the field, and before the update. */
+ * it comes with that of other fields, before anything else is added to the field, and before the update; beside the
+ * walk, where `stream`, which fills the parts, is there, as soon as it is worth a launch. */
 float *rt_cuda_parts(rt_cuda_emit *, size_t floats);
-void rt_cuda_add_later(rt_cuda_emit *, const rt_parts *);
+void rt_cuda_add_later(rt_cuda_emit *, const rt_parts *, cudaStream_t stream);
 /* Elements of one row of a tensor; (H, W, C) of it. */
 static inline size_t rt_cuda_size(const rt_cuda_emit *e, int tensor)
 { return rt_shape_count(&e->graph->tensor[tensor].shape); }

@@ -353,7 +353,7 @@ static void add_parts(rt_cuda_emit *e)
     rt_cuda_side_join(e);
     if (p->laters) rt_k_add_parts(e->stream, p->later, p->laters);
     p->laters = 0;
-    p->parts_used = 0;
+    p->later_bytes = p->parts_used = 0;
 }
 
 float *rt_cuda_parts(rt_cuda_emit *e, size_t floats)
@@ -367,7 +367,17 @@ float *rt_cuda_parts(rt_cuda_emit *e, size_t floats)
     return (float *)(void *)at;
 }
 
-void rt_cuda_add_later(rt_cuda_emit *e, const rt_parts *parts) { e->plan->later[e->plan->laters++] = *parts; }
+void rt_cuda_add_later(rt_cuda_emit *e, const rt_parts *parts, cudaStream_t stream)
+{
+    enum { ENOUGH = 3 << 20 };         /* bytes for a launch */
+    rt_cuda_plan *p = e->plan;
+    p->later[p->laters++] = *parts;
+    p->later_bytes += (size_t)parts->parts * (parts->count[0] + parts->count[1]) * sizeof(float);
+    if (stream == e->stream || p->later_bytes < ENOUGH) return;
+    rt_k_add_parts(stream, p->later, p->laters);
+    p->laters = 0;
+    p->later_bytes = 0;
+}
 
 float *rt_cuda_field_grad(rt_cuda_emit *e, const rt_node *n, int i, int *add)
 {
@@ -424,7 +434,7 @@ void rt_cuda_plan_begin(rt_cuda_emit *e)
     memset(p->field_started, 0, (size_t)p->graph->fields);
     memset(p->tickets, 0, (size_t)p->graph->nodes * sizeof *p->tickets);
     p->laters = 0;
-    p->parts_used = 0;
+    p->later_bytes = p->parts_used = 0;
     rt_cuda_side_begin(e);
 }
 

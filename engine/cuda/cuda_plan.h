@@ -41,7 +41,7 @@ typedef struct rt_cuda_plan {
     int *tickets;                      /* (nodes) */
     rt_parts later[RT_PARTS_JOBS];     /* what is to be added up */
     int laters;
-    size_t parts_used;                 /* bytes */
+    size_t later_bytes, parts_used;    /* of those; of room taken */
     int in_backward;
 } rt_cuda_plan;
 
