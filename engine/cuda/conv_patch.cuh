@@ -128,8 +128,8 @@ template <int Q, bool BACK> struct work {
     {
         int r = quotient(p, a.tile_pixels), q = p - r * (int)a.tile_pixels.by, ty = quotient(q, a.tile_wide),
             tx = q - ty * (int)a.tile_wide.by, ay = y0 + ty, ax = x0 + tx;
-        if (r >= a.images) return make_int2(0, -1);
-        bool is = r0 + r < a.rows && ay < y.count && ax < x.count;
+        bool is = r < a.images && r0 + r < a.rows && ay < y.count && ax < x.count;
+        if (r >= a.images) r = ty = tx = 0;             /* its taps are read, too, and lie before what tap 0 reads */
         ty = ty * y.mul - (y.step < 0 ? (y.taps - 1) * y.step : 0);
         tx = tx * x.mul - (x.step < 0 ? (x.taps - 1) * x.step : 0);
         return make_int2(((r * (int)a.patch_high.by + ty) * (int)a.patch_wide.by + tx) * (APART * 4),
