@@ -65,19 +65,25 @@ template <int ROUND> RT_DEVICE void forward(const row_arguments &a, float *all, 
     for (int i = a.from; i <= a.last; i++) {
         const row_layer &l = a.layer[i], &next = a.layer[i + 1];
         const int over = l.over, n = l.n, col = t & ((1 << over) - 1), first = (t >> over) * l.per, rest = l.k - first,
-                  count = rest < l.per ? rest : l.per;
+                  count = rest < l.per ? rest : l.per, act = l.act, to = next.in, kept = next.kept,
+                  slices = THREADS >> over;
+        const float bias = t < n && l.bias >= 0 ? all[l.bias + t] : 0.0f;
+        float *y = l.y + row * n + t;
         float *part = all + a.part;
         part[t] = col < n ? slice_sum<ROUND>(all + l.w + first * n + col, all + l.in + first, n, count, round) : 0.0f;
         __syncthreads();
         if (t < n) {
-            const int slices = THREADS >> over;
-            float bias = l.bias >= 0 ? all[l.bias + t] : 0.0f, v = 0;
-            RT_UNROLL_N(4)
-            for (int s = 0; s < slices; s++) v += part[(s << over) + t];
-            v = act_of(v + bias, l.act);
-            l.y[row * n + t] = v;
-            if (ROUND && next.in != next.kept) all[next.in + t] = rounded(v, round);
-            all[next.kept + t] = v;
+            float v = 0;
+            if (slices % 16 == 0) {
+                RT_UNROLL_N(16)
+                for (int s = 0; s < slices; s++) v += part[(s << over) + t];
+            } else {
+                RT_UNROLL_N(4)
+                for (int s = 0; s < slices; s++) v += part[(s << over) + t];
+            }
+            *y = v = act_of(v + bias, act);
+            if (ROUND && to != kept) all[to + t] = rounded(v, round);
+            all[kept + t] = v;
         }
         rt_copy_wait<0>();
         __syncthreads();
@@ -90,11 +96,12 @@ template <int ROUND> RT_DEVICE void back(const row_arguments &a, float *all, int
     const int k = (int)threadIdx.x;
     for (int i = a.last; i > a.stop; i--) {
         const row_layer &l = a.layer[i];
-        const int n = l.n, turn = l.turn;
-        __syncthreads();
-        if (k >= l.k) continue;
+        const int n = l.n, turn = l.turn, k_all = l.k, act = l.act_before, to = i - 1 > a.stop ? a.layer[i - 1].dz : -1;
+        const float slope = k < k_all && act ? slope_of(all[l.kept + k], act) : 1.0f;
         const float *w = all + l.w + k * n, *dz = all + l.dz;
-        float sum = 0;
+        float *out = l.dz_before + row * k_all + k, sum = 0;
+        __syncthreads();
+        if (k >= k_all) continue;
         if (turn >= 0) {
             int j = (k & turn) * QUAD;
             RT_UNROLL_N(4)
@@ -108,9 +115,8 @@ template <int ROUND> RT_DEVICE void back(const row_arguments &a, float *all, int
             RT_UNROLL_N(4)
             for (int j = 0; j < n; j++) sum = fmaf(dz[j], factor<ROUND>(w[j], round), sum);
         }
-        if (l.act_before) sum *= slope_of(all[l.kept + k], l.act_before);
-        l.dz_before[row * l.k + k] = sum;
-        if (i - 1 > a.stop) all[a.layer[i - 1].dz + k] = factor<ROUND>(sum, round);
+        *out = sum *= slope;
+        if (to >= 0) all[to + k] = factor<ROUND>(sum, round);
     }
 }
 

@@ -41,7 +41,8 @@ typedef struct {
 /* Each loss's sum over rows, divided by now->total, and the sum of those, into result[(now->number - 1) % results].
  * Where that is not finite and trouble->bad is 0, it becomes now->number; the result is bad when trouble->bad is set,
  * now or since an earlier step. result is the host's memory: a launch that wrote there ends when the host's memory has
- * answered, later than all else, so that steps which are launched together are held on the card and told by the last. */
+ * answered, later than all else, so that steps which are launched together are held on the card and told by the last.
+ */
 void rt_k_loss_end(cudaStream_t, const rt_loss_sums *, const rt_cuda_now *now);
 
 #ifdef __cplusplus

@@ -28,7 +28,7 @@ typedef struct rt_cuda_emit {
     rt_precision precision;
     int capability;                    /* 75, 80, 90 */
     int processors;                    /* streaming multiprocessors */
-    float *given;                      /* rows of the only input, made ahead of the step; NULL: they lie with the values */
+    float *given; /* rows of the only input, made ahead of the step; NULL: they lie with the values */
     const rt_cuda_now *now;            /* device memory */
     const rt_cuda_trouble *trouble;    /* device memory; training: states stay as they are where ->bad is set and is not
                                           now->number */

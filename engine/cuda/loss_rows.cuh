@@ -103,12 +103,12 @@ RT_DEVICE bool begin(loss_row *r, int i, int row, const float *z, float *g, int 
     r->partner = partner ? partner[r->row] : -1;
     r->lambda = now->lambda;
     r->total = (float)now->total;
-    const int32_t *y = at_offset<int32_t>(now->block, r->there->y);
-    r->y[0] = y ? y[r->row] : -1;
-    r->y[1] = y && r->partner >= 0 ? y[r->partner] : -1;
     const float *t = at_offset<float>(now->block, r->there->teacher);
     r->t = t ? t + at : nullptr;
     r->other = t && partner && !r->there->teacher_mixed ? t + (size_t)r->partner * (size_t)n : nullptr;
+    const int32_t *y = at_offset<int32_t>(now->block, r->there->y);
+    r->y[1] = y && r->partner >= 0 ? y[r->partner] : -1;
+    r->y[0] = y ? y[r->row] : -1;                      /* last: nothing here waits for it */
     return true;
 }
 
@@ -176,6 +176,23 @@ RT_DEVICE float hard_slope(const hard_part *h, int j)
     if (j == h->y[0]) g -= h->own[0];
     if (j == h->y[1]) g -= h->own[1];
     return g;
+}
+
+/* What all of this comes to for most: a label each, and no more classes than threads. */
+RT_DEVICE bool is_plain(const loss_row *r, const rt_loss_desc &d)
+{
+    return r->n <= WARP && d.hard > 0 && !(d.smoothing > 0) && r->partner < 0 && r->there->y && !r->there->class_weight;
+}
+RT_DEVICE float cross_entropy(const loss_row *r, const rt_loss_desc &d)
+{
+    const int y = r->y[0];
+    const bool mine = r->lane < r->n;
+    float z = mine ? r->z[r->lane] : -INFINITY, own = y >= 0 ? r->z[y] : 0.0f, most[1] = {z},
+          weight = d.hard * (r->there->hard_scale > 0 ? r->there->hard_scale : 1.0f), scale = weight / r->total;
+    team_max<WARP>(most);
+    float up = mine ? expf(z - most[0]) : 0.0f, sum = team_sum<WARP>(up);
+    if (mine) put(r, r->lane, y < 0 ? 0.0f : scale * (up / sum) - (r->lane == y ? scale : 0.0f));
+    return y < 0 ? 0.0f : weight * (most[0] - own + logf(sum));
 }
 
 /* The teacher's answer: softmax(t / T), or the mixture of two of them. */
@@ -479,6 +496,7 @@ enum { OF_LABELS = 16, OF_VALUES, OF_HINTS };
 
 template <int N, int KIND> RT_DEVICE float classes(const loss_row *r, const rt_loss_desc &d, float *planes, int rows)
 {
+    if (N == WARP && (KIND == RT_SOFT_NONE || !r->t) && is_plain(r, d)) return cross_entropy(r, d);
     float most[1] = {-INFINITY};
     for (int j = r->lane; j < r->n; j += N) most[0] = fmaxf(most[0], r->z[j]);
     team_max<N>(most);
@@ -562,20 +580,18 @@ template <int THREADS> RT_DEVICE double loss_of_parts(const rt_loss_sums &e, con
     for (int w = 0; w < each && loss < e.losses; w++) s += part[loss * each + w];
     return s;
 }
-template <int THREADS> RT_DEVICE void tell(const rt_loss_sums &e, const rt_cuda_now *now, const double *part)
+template <int THREADS>
+RT_DEVICE void tell(const rt_loss_sums &e, const rt_cuda_now *now, const double *part, unsigned long long bad)
 {
     rt_cuda_result *to = (e.held && !e.tells ? e.held : e.result) + (now->number - 1) % (uint64_t)e.results;
     double total = 0;
-    for (int k = 0; k < RT_MAX_LOSSES; k++) {
-        double of = k < e.losses ? loss_of_parts<THREADS>(e, part, k) / now->total : 0;
-        to->loss[k] = of;
-        total += of;
-    }
+    for (int k = 0; k < e.losses; k++) total += to->loss[k] = loss_of_parts<THREADS>(e, part, k) / now->total;
+    for (int k = e.losses; k < RT_MAX_LOSSES; k++) to->loss[k] = 0;
     to->total = total;
     to->epoch = now->epoch;
     to->step = now->step;
-    if (!e.trouble->bad && !(fabs(total) < INFINITY)) RT_STORE_WORD(e.trouble->bad, now->number);
-    to->bad = e.trouble->bad != 0;
+    if (!bad && !(fabs(total) < INFINITY)) RT_STORE_WORD(e.trouble->bad, bad = now->number);
+    to->bad = bad != 0;
     to->unused = 0;
     if (e.count && e.tells) *e.count = now->number;
 }
@@ -584,6 +600,7 @@ template <int THREADS> RT_DEVICE void end_losses(const rt_loss_sums &e, const rt
     enum { WORDS = sizeof(rt_cuda_result) / sizeof(uint64_t) };
     static_assert(sizeof(rt_cuda_result) % sizeof(uint64_t) == 0, "a result is whole words");
     RT_SHARED(double, part, THREADS / WARP);
+    const unsigned long long bad = threadIdx.x == 0 ? RT_LOAD_WORD(e.trouble->bad) : 0;
     add_losses<THREADS>(e, now, part);
     for (int i = (int)threadIdx.x; e.held && i < (e.tells - 1) * WORDS; i += THREADS) {     /* of the steps before */
         size_t at = (size_t)((now->number - (uint64_t)e.tells + (uint64_t)(i / WORDS)) % (uint64_t)e.results) * WORDS +
@@ -591,7 +608,7 @@ template <int THREADS> RT_DEVICE void end_losses(const rt_loss_sums &e, const rt
         ((uint64_t *)e.result)[at] = ((const uint64_t *)e.held)[at];
     }
     __syncthreads();
-    if (threadIdx.x == 0) tell<THREADS>(e, now, part);
+    if (threadIdx.x == 0) tell<THREADS>(e, now, part, bad);
 }
 }
 #endif
