@@ -149,20 +149,24 @@ RT_DEVICE void take(float *all, const row_begin &b, const float (&v)[PARTS], flo
 template <int WHAT, int ROUND>
 __global__ void __launch_bounds__(THREADS, 2) k_chain_row(const RT_CONSTANT row_arguments args)
 {
-    static_assert((int)NOW_WORDS <= (int)THREADS, "a word of the record a thread");
+    enum { WORDS = sizeof(row_arguments) / sizeof(uint64_t) };
+    static_assert((int)NOW_WORDS <= (int)THREADS && (int)WORDS <= (int)THREADS, "a word of each a thread");
+    static_assert(sizeof(row_arguments) % sizeof(uint64_t) == 0, "an argument is whole words");
     RT_SHARED_DYNAMIC(float, all);
     RT_SHARED(uint64_t, record, NOW_WORDS);
-    RT_SHARED(uint64_t, words, sizeof(row_arguments) / sizeof(uint64_t));
+    RT_SHARED(uint64_t, words, WORDS);
     const int t = (int)threadIdx.x, row = (int)blockIdx.x;
     const row_begin &b = args.begin;
     uint64_t word = t < NOW_WORDS ? ((const uint64_t *)b.now)[t] : 0;
+    uint64_t argument = t < WORDS ? ((const uint64_t *)(const void *)&args)[t] : 0;
     float v[PARTS] = {}, bias = 0;
     ask(v, bias, b, row);
     RT_UNROLL_N(4)
     for (int i = t * QUAD; i < b.many; i += THREADS * QUAD) rt_copy_async(all + b.copy + i, b.weights + i, 16, 1);
     rt_copy_commit();
-    const row_arguments &a = *take_argument(words, args);
+    if (t < WORDS) words[t] = argument;
     if (t < NOW_WORDS) record[t] = word;
+    const row_arguments &a = *(const row_arguments *)(const void *)words;
     take(all, b, v, bias, row);
     rt_copy_wait<0>();
     __syncthreads();
