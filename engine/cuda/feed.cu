@@ -343,8 +343,8 @@ static void launch(cudaStream_t stream, float *dst, const rt_cuda_rows *desc, si
     while (x < threads && x < fours) x *= 2;
     unsigned y = threads / x, down = ((unsigned)rows + y - 1) / y;
     if (down > most) down = most;
-    RT_LAUNCH(k_rows, dim3((unsigned)((fours + x - 1) / x), down, steps ? (unsigned)steps : 1), dim3(x, y), 0, stream, dst, desc,
-              size, rows, now, ring);
+    RT_LAUNCH(k_rows, dim3((unsigned)((fours + x - 1) / x), down, steps ? (unsigned)steps : 1), dim3(x, y), 0, stream,
+              dst, desc, size, rows, now, ring);
 }
 
 extern "C" void rt_k_rows(cudaStream_t stream, float *dst, const rt_cuda_rows *desc, size_t size, int rows,

@@ -89,7 +89,7 @@ echo '{"input": [64], "classes": 3, "family": "mlp", "width": 4, "depth": 1}' > 
 expect 0 "cuda-fp32 sm_90" "$retort" bench bare.json --device cuda --json seconds=0.01 rounds=1 batch=8
 # A profile names every launch of a step, and neither adds to them nor to the rates' rounds.
 expect 0 "3 launches in one graph for 8 rows" "$retort" bench bare.json --device cuda --json seconds=0.01 rounds=1 batch=8 profile=true
-for k in k_rows k_chain k_chain_weights; do grep -qE " us  $k " out.txt || fail "profile: no $k: $(cat out.txt)"; done
+for k in k_rows k_chain_row k_chain_weights; do grep -qE " us  $k " out.txt || fail "profile: no $k: $(cat out.txt)"; done
 grep -qE "us of 3 launches one behind the other, mean of [1-9][0-9]* steps" out.txt || fail "profile: $(cat out.txt)"
 echo '{"input": [8, 8, 1], "classes": 3, "family": "cnn", "width": 4, "depth": 1}' > bare.json
 expect 0 " launches in one graph for 8 rows" "$retort" bench bare.json --device cuda --json seconds=0.01 rounds=1 batch=8 profile=true
