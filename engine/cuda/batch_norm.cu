@@ -67,23 +67,24 @@ template <int V, int U> __global__ void __launch_bounds__(THREADS) k_batch_momen
     __syncthreads();
     float q = taken_sum(room, t, on);
     if (!on || t % WARPS) return;
-    float *to = g.partial + partial_at(g, (int)blockIdx.x * g.wide + c, 0) + blockIdx.y;
+    float *to = partial_at(g, g.partial, (int)blockIdx.x * g.wide + c, 0) + blockIdx.y;
     to[0] = m;
     to[g.room] = q;
 }
 
 /* ---- the second launch ---- */
 
-typedef float coefficients[3][COLUMNS];               /* MEAN, SCALE, SHIFT */
+enum { COEFFICIENTS = 3 };                             /* MEAN, SCALE, SHIFT */
 
 struct moments_asked {
     column_parts p;
     float first, gamma, beta, running_mean, running_variance;
     bool stay;                                        /* running statistics do */
-    __device__ __forceinline__ void ask(const rt_channels &g, const rt_batch_norm &bn, const float *x, int col,
-                                        int lane)
+    __device__ __forceinline__ void ask(const rt_channels &g, const rt_batch_norm &bn, float *partial, const float *x,
+                                        int col, int lane)
     {
-        p.ask(g, col, lane);
+        float *parts = partial_at(g, partial, col, 0);
+        p.ask(g, parts, parts + g.room, lane);
         first = x[col], gamma = bn.gamma[col], beta = bn.beta[col];
     }
     /* What is kept, in one wait with the parts. */
@@ -98,7 +99,7 @@ struct moments_asked {
 
 /* By a warp: coefficients of a column from its moments; `keeps`: and writes them and running statistics. */
 RT_DEVICE void finish_moments(const rt_channels &g, const rt_batch_norm &bn, moments_asked &m, int col, int lane,
-                              bool keeps, coefficients &to, int at)
+                              bool keeps, float (*to)[COLUMNS], int at)
 {
     column_parts &p = m.p;
     p.get(g, lane);
@@ -135,41 +136,57 @@ struct tile_moments {
     moments_asked m;
     int col, lane;
     bool on;
-    __device__ __forceinline__ tile_moments(const rt_channels &g, const rt_batch_norm &bn, const float *x)
+    __device__ __forceinline__ tile_moments(const rt_channels &g, const rt_batch_norm &bn, float *partial,
+                                            const float *x)
         : col((int)blockIdx.x * g.wide + (int)threadIdx.x / 32), lane((int)threadIdx.x % 32),
           on((int)threadIdx.x / 32 < g.wide && col < g.n)
     {
-        if (on) m.ask(g, bn, x, col, lane);
+        if (on) m.ask(g, bn, partial, x, col, lane);
     }
-    __device__ __forceinline__ void finish(const rt_channels &g, const rt_batch_norm &bn, coefficients &to)
+    __device__ __forceinline__ void finish(const rt_channels &g, const rt_batch_norm &bn, float (*to)[COLUMNS])
     {
         if (on && blockIdx.y == 0) m.ask_kept(bn, col);
         if (on) finish_moments(g, bn, m, col, lane, blockIdx.y == 0, to, (int)threadIdx.x / 32);
-        __syncthreads();
     }
 };
 
-template <int V> struct affine {
-    rt_pack<V> mean, scale, shift;
-    __device__ __forceinline__ affine(const coefficients &co, int at)
-        : mean(rt_load<V>(&co[0][at])), scale(rt_load<V>(&co[1][at])), shift(rt_load<V>(&co[2][at])) {}
-    __device__ __forceinline__ float of(float x, int v) const { return fmaf(x - mean.v[v], scale.v[v], shift.v[v]); }
+/* The same of the norm that is added, if one is, and of what is added: a value of `other`. */
+template <int V, int JOIN> struct addend {
+    __device__ __forceinline__ addend(const rt_channels &, const side_norm<JOIN> &, const float *) {}
+    __device__ __forceinline__ void finish(const rt_channels &, const side_norm<JOIN> &, float (*)[COLUMNS]) {}
+    __device__ __forceinline__ void take(float (*)[COLUMNS], int) {}
+    __device__ __forceinline__ float of(float z, float other, int) const { return JOIN == VALUES ? z + other : z; }
+};
+template <int V> struct addend<V, NORM> {
+    tile_moments m;
+    affine<V> f;
+    __device__ __forceinline__ addend(const rt_channels &g, const side_norm<NORM> &side, const float *other)
+        : m(g, side.bn, side.bn.parts, other) {}
+    __device__ __forceinline__ void finish(const rt_channels &g, const side_norm<NORM> &side, float (*to)[COLUMNS])
+    { m.finish(g, side.bn, to); }
+    __device__ __forceinline__ void take(float (*to)[COLUMNS], int at) { f = affine<V>(to, at); }
+    __device__ __forceinline__ float of(float z, float other, int v) const { return z + f.of(other, v); }
 };
 
 /* y = act((x - mean) scale + shift), or with JOIN act(... + other) */
-template <int V, bool JOIN>
-__global__ void __launch_bounds__(THREADS, 2) k_batch_apply(const float *x, float *y, rt_channels g, rt_batch_norm bn)
+template <int V, int JOIN>
+__global__ void __launch_bounds__(THREADS, 2)
+k_batch_apply(const float *x, float *y, rt_channels g, rt_batch_norm bn, side_norm<JOIN> side)
 {
-    enum { U = 4 };
-    RT_SHARED_2D(float, co, 3, COLUMNS);
+    enum { U = JOIN == NORM ? 2 : 4 };
+    RT_SHARED_2D(float, co, JOIN == NORM ? 2 * COEFFICIENTS : COEFFICIENTS, COLUMNS);
     channel_place<V> p(g);
     rt_pack<V> in[U], other[U];
-    tile_moments m(g, bn, x);
+    tile_moments m(g, bn, g.partial, x);
+    addend<V, JOIN> added(g, side, bn.other);
     fetch<U, V>(in, x, p, p.row);                     /* on their way while parts are added */
     if (JOIN) fetch<U, V>(other, bn.other, p, p.row);
     m.finish(g, bn, co);
+    added.finish(g, side, co + COEFFICIENTS);
+    __syncthreads();
     if (p.row >= p.end) return;
     affine<V> f(co, p.in_tile);
+    added.take(co + COEFFICIENTS, p.in_tile);
     bounds act(bn.act);
     RT_UNROLL_N(1)
     for (int row = p.row;;) {
@@ -179,8 +196,7 @@ __global__ void __launch_bounds__(THREADS, 2) k_batch_apply(const float *x, floa
             if (r >= p.end) break;
             RT_UNROLL
             for (int v = 0; v < V; v++) {
-                float z = f.of(in[u].v[v], v);
-                in[u].v[v] = act.of(JOIN ? z + other[u].v[v] : z);
+                in[u].v[v] = act.of(added.of(f.of(in[u].v[v], v), JOIN ? other[u].v[v] : 0.0f, v));
             }
             rt_store<V>(p.at(y, r), in[u]);
         }
@@ -232,9 +248,10 @@ __global__ void __launch_bounds__(THREADS, 2) k_batch_max(const float *x, float 
     channel_place<V> p(g);
     int ky = 0, kx = 0, taps = s.kh * s.kw;
     rt_pack<V> in[U], best;
-    tile_moments m(g, bn, x);
+    tile_moments m(g, bn, g.partial, x);
     fetch_taps<U, V>(in, x, p, s, s.first(p.row < p.last ? p.row : p.last), ky, kx);
     m.finish(g, bn, co);
+    __syncthreads();
     if (p.row >= p.end) return;
     affine<V> f(co, p.in_tile);
     bounds act(bn.act);
@@ -267,12 +284,12 @@ __global__ void __launch_bounds__(THREADS, 2) k_batch_max(const float *x, float 
 
 /* y = the mean over an image of act((x - mean) scale + shift), or with JOIN of act(... + other): g.warps warps have a
  * tile of an image, a place is an image. */
-template <int V, bool JOIN>
-__global__ void __launch_bounds__(THREADS) k_batch_mean(const float *x, float *y, rt_channels g, rt_batch_norm bn,
-                                                        int pixels)
+template <int V, int JOIN>
+__global__ void __launch_bounds__(THREADS, JOIN == NORM ? 1 : 2)
+k_batch_mean(const float *x, float *y, rt_channels g, rt_batch_norm bn, int pixels, side_norm<JOIN> side)
 {
     enum { U = 2 };
-    RT_SHARED_2D(float, co, 3, COLUMNS);
+    RT_SHARED_2D(float, co, JOIN == NORM ? 2 * COEFFICIENTS : COEFFICIENTS, COLUMNS);
     RT_SHARED_2D(float, room, WARPS, COLUMNS + 4);
     channel_place<V> p(g);
     const int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, share = warp & (g.warps - 1),
@@ -283,11 +300,15 @@ __global__ void __launch_bounds__(THREADS) k_batch_mean(const float *x, float *y
     p.last = (image < images ? image + 1 : images) * pixels - 1;
     p.end = here && image < images ? p.last + 1 : 0;
     rt_pack<V> in[U], other[U], sum = {};
-    tile_moments m(g, bn, x);
+    tile_moments m(g, bn, g.partial, x);
+    addend<V, JOIN> added(g, side, bn.other);
     fetch<U, V>(in, x, p, p.row);
     if (JOIN) fetch<U, V>(other, bn.other, p, p.row);
     m.finish(g, bn, co);
+    added.finish(g, side, co + COEFFICIENTS);
+    __syncthreads();
     affine<V> f(co, here ? p.in_tile : 0);
+    added.take(co + COEFFICIENTS, here ? p.in_tile : 0);
     bounds act(bn.act);
     RT_UNROLL_N(1)
     for (int row = p.row; row < p.end;) {
@@ -296,8 +317,7 @@ __global__ void __launch_bounds__(THREADS) k_batch_mean(const float *x, float *y
             if (row + u * p.step >= p.end) break;
             RT_UNROLL
             for (int v = 0; v < V; v++) {
-                float z = f.of(in[u].v[v], v);
-                sum.v[v] += act.of(JOIN ? z + other[u].v[v] : z);
+                sum.v[v] += act.of(added.of(f.of(in[u].v[v], v), JOIN ? other[u].v[v] : 0.0f, v));
             }
         }
         if ((row += U * p.step) >= p.end) break;
@@ -327,19 +347,23 @@ extern "C" void rt_k_batch_moments(cudaStream_t s, const rt_channels *channels, 
     else BY_COLUMNS(g, (k_batch_moments<4, 2>), (k_batch_moments<1, 2>), x, g);
 }
 
+template <int JOIN>
+static void apply_of(cudaStream_t s, const rt_channels &g, const rt_batch_norm &bn, const side_norm<JOIN> &side,
+                     float *y, const float *x)
+{
+    if (bn.pool.kind == RT_BN_AVERAGE)
+        BY_COLUMNS(g, (k_batch_mean<4, JOIN>), (k_batch_mean<1, JOIN>), x, y, g, bn, bn.pool.pixels, side);
+    else
+        BY_COLUMNS(g, (k_batch_apply<4, JOIN>), (k_batch_apply<1, JOIN>), x, y, g, bn, side);
+}
+
 extern "C" void rt_k_batch_apply(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, float *y,
                                  const float *x)
 {
     const rt_batch_pool &p = bn->pool;
     windows w = {divider_of(p.ow > 0 ? p.ow : 1), p.w, p.kh, p.kw};
-    if (p.kind == RT_BN_GREATEST)
-        BY_COLUMNS(*g, (k_batch_max<4>), (k_batch_max<1>), x, y, p.won, w, *g, *bn);
-    else if (p.kind == RT_BN_AVERAGE && bn->other)
-        BY_COLUMNS(*g, (k_batch_mean<4, true>), (k_batch_mean<1, true>), x, y, *g, *bn, p.pixels);
-    else if (p.kind == RT_BN_AVERAGE)
-        BY_COLUMNS(*g, (k_batch_mean<4, false>), (k_batch_mean<1, false>), x, y, *g, *bn, p.pixels);
-    else if (bn->other)
-        BY_COLUMNS(*g, (k_batch_apply<4, true>), (k_batch_apply<1, true>), x, y, *g, *bn);
-    else
-        BY_COLUMNS(*g, (k_batch_apply<4, false>), (k_batch_apply<1, false>), x, y, *g, *bn);
+    if (p.kind == RT_BN_GREATEST) BY_COLUMNS(*g, (k_batch_max<4>), (k_batch_max<1>), x, y, p.won, w, *g, *bn);
+    else if (bn->side) apply_of<NORM>(s, *g, *bn, side_norm<NORM>{*bn->side}, y, x);
+    else if (bn->other) apply_of<VALUES>(s, *g, *bn, side_norm<VALUES>{}, y, x);
+    else apply_of<ALONE>(s, *g, *bn, side_norm<ALONE>{}, y, x);
 }

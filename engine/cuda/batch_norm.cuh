@@ -16,6 +16,19 @@ namespace {
 
 enum { THREADS = RT_BN_THREADS, WARPS = THREADS / 32, COLUMNS = RT_BN_COLUMNS };
 enum { NONE, RELU, RELU6 };                           /* rt_act */
+enum { ALONE, VALUES, NORM };                         /* what is added: nothing, values, what a norm makes of values */
+
+/* That norm; of others it is nothing. */
+template <int JOIN> struct side_norm {};
+template <> struct side_norm<NORM> { rt_batch_norm bn; };
+
+template <int V> struct affine {
+    rt_pack<V> mean, scale, shift;
+    __device__ __forceinline__ affine() : mean{}, scale{}, shift{} {}
+    __device__ __forceinline__ affine(const float (*co)[COLUMNS], int at)
+        : mean(rt_load<V>(co[0] + at)), scale(rt_load<V>(co[1] + at)), shift(rt_load<V>(co[2] + at)) {}
+    __device__ __forceinline__ float of(float x, int v) const { return fmaf(x - mean.v[v], scale.v[v], shift.v[v]); }
+};
 static_assert(WARPS == COLUMNS, "a warp adds up the parts of a column, and a column has a value of each warp");
 static_assert(RT_BN_PARTS <= 4 * 32, "a lane takes four parts");
 
@@ -53,9 +66,10 @@ RT_DEVICE void fetch(rt_pack<V> (&to)[U], const float *from, const channel_place
     }
 }
 
-/* Both sums of part `part` of a column lie at room * 2 c and room (2 c + 1), one behind the other. */
-RT_DEVICE size_t partial_at(const rt_channels &g, int col, int which)
-{ return (2 * (size_t)col + (size_t)which) * (size_t)g.room; }
+/* Both sums of a column's parts lie at room * 2 c and room (2 c + 1), a part behind the other; a third one, of a norm
+ * that is added, at room (2 n + c). */
+RT_DEVICE float *partial_at(const rt_channels &g, float *partial, int col, int which)
+{ return partial + (which == 2 ? 2 * (size_t)g.n + (size_t)col : 2 * (size_t)col + (size_t)which) * (size_t)g.room; }
 
 /* Sums of a column over the lanes of a warp that have it, all of which get it. */
 template <int V> RT_DEVICE void lane_sums(rt_pack<V> &a, const channel_place<V> &p)
@@ -84,11 +98,11 @@ RT_DEVICE float taken_sum(const column_room &room, int t, bool on)
  * rows are, which would keep them waiting. */
 struct column_parts {
     rt_pack<4> a, b;
-    __device__ __forceinline__ void ask(const rt_channels &g, int col, int lane)
+    __device__ __forceinline__ void ask(const rt_channels &g, const float *first, const float *second, int lane)
     {
-        const float *at = g.partial + partial_at(g, col, 0) + (4 * lane < g.parts ? 4 * lane : 0);
-        a = rt_load<4>(at);
-        b = rt_load<4>(at + g.room);
+        int at = 4 * lane < g.parts ? 4 * lane : 0;
+        a = rt_load<4>(first + at);
+        b = rt_load<4>(second + at);
     }
     __device__ __forceinline__ void get(const rt_channels &g, int lane)
     {

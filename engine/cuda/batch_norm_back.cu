@@ -63,34 +63,46 @@ RT_DEVICE void ask_rows(typename FROM::template asked<V> (&to)[U], const FROM &f
     }
 }
 
+template <int V> RT_DEVICE void read_affine(affine<V> &f, const float *coefficient, const channel_place<V> &p)
+{
+    f.mean = rt_load<V>(p.at(coefficient, RT_BN_MEAN)), f.scale = rt_load<V>(p.at(coefficient, RT_BN_SCALE));
+    f.shift = rt_load<V>(p.at(coefficient, RT_BN_SHIFT));
+}
+
 /* Sums of dz and of dz (x - MEAN), where dz is the gradient that the activation lets through; with JOIN that is one of
- * the sum with `other`. U rows a thread at a time, read before any is added. */
-template <int V, int U, bool JOIN, class FROM>
-__global__ void __launch_bounds__(THREADS, 1) k_batch_sums(const float *x, FROM from, rt_channels g, rt_batch_norm bn)
+ * the sum with `other`; of a norm that is added, of dz (other - its MEAN), too. U rows a thread at a time, read before
+ * any is added. */
+template <int V, int U, int JOIN, class FROM>
+__global__ void __launch_bounds__(THREADS, 1)
+k_batch_sums(const float *x, FROM from, rt_channels g, rt_batch_norm bn, side_norm<JOIN> side)
 {
     RT_SHARED_2D(float, ones, WARPS, COLUMNS + 4);
     RT_SHARED_2D(float, twos, WARPS, COLUMNS + 4);
+    RT_SHARED_2D(float, threes, JOIN == NORM ? WARPS : 1, COLUMNS + 4);
     channel_place<V> p(g);
-    const float *kept = bn.coefficient, *add = JOIN ? bn.other : nullptr;
-    rt_pack<V> in[U], other[U], a = {}, b = {}, mean = rt_load<V>(p.at(kept, RT_BN_MEAN)),
-               scale = rt_load<V>(p.at(kept, RT_BN_SCALE)), shift = rt_load<V>(p.at(kept, RT_BN_SHIFT));
+    rt_pack<V> in[U], other[U], a = {}, b = {}, b2 = {};
+    affine<V> f, f2;
+    read_affine<V>(f, bn.coefficient, p);
+    if constexpr (JOIN == NORM) read_affine<V>(f2, side.bn.coefficient, p);
     typename FROM::template asked<V> asked[U];
     gate act(bn.act);
     RT_UNROLL_N(1)
     for (int row = p.row; row < p.end; row += U * p.step) {
         fetch<U, V>(in, x, p, row);
         ask_rows<U, V>(asked, from, p, row);
-        if (JOIN) fetch<U, V>(other, add, p, row);
+        if (JOIN) fetch<U, V>(other, bn.other, p, row);
         RT_UNROLL
         for (int u = 0; u < U; u++) {
             bool there = row + u * p.step < p.end;
             RT_UNROLL
             for (int v = 0; v < V; v++) {
-                float d = in[u].v[v] - mean.v[v], z = fmaf(d, scale.v[v], shift.v[v]);
-                if (JOIN) z += other[u].v[v];
+                float d = in[u].v[v] - f.mean.v[v], z = fmaf(d, f.scale.v[v], f.shift.v[v]), d2 = 0.0f;
+                if (JOIN == VALUES) z += other[u].v[v];
+                if (JOIN == NORM) d2 = other[u].v[v] - f2.mean.v[v], z += fmaf(d2, f2.scale.v[v], f2.shift.v[v]);
                 float dz = act.lets(z) & there ? from.template take<V>(asked[u], v) : 0.0f;
                 a.v[v] += dz;
                 b.v[v] = fmaf(dz, d, b.v[v]);
+                if (JOIN == NORM) b2.v[v] = fmaf(dz, d2, b2.v[v]);
             }
         }
     }
@@ -98,15 +110,20 @@ __global__ void __launch_bounds__(THREADS, 1) k_batch_sums(const float *x, FROM 
     lane_sums<V>(b, p);
     leave_sums<V>(ones, a, p);
     leave_sums<V>(twos, b, p);
+    if constexpr (JOIN == NORM) {
+        lane_sums<V>(b2, p);
+        leave_sums<V>(threes, b2, p);
+    }
     __syncthreads();
     int t = (int)threadIdx.x, c = t / WARPS, col = (int)blockIdx.x * g.wide + c;
     if (c >= COLUMNS) return;
     bool on = c < g.wide && col < g.n;
-    float s1 = taken_sum(ones, t, on), s2 = taken_sum(twos, t, on);
+    float s1 = taken_sum(ones, t, on), s2 = taken_sum(twos, t, on), s3 = 0.0f;
+    if constexpr (JOIN == NORM) s3 = taken_sum(threes, t, on);
     if (!on || t % WARPS) return;
-    float *to = g.partial + partial_at(g, col, 0) + blockIdx.y;
-    to[0] = s1;
-    to[g.room] = s2;
+    partial_at(g, g.partial, col, 0)[blockIdx.y] = s1;
+    partial_at(g, g.partial, col, 1)[blockIdx.y] = s2;
+    if (JOIN == NORM) partial_at(g, g.partial, col, 2)[blockIdx.y] = s3;
 }
 
 RT_DEVICE void put(float *to, float v, int add) { *to = add ? *to + v : v; }
@@ -114,9 +131,9 @@ RT_DEVICE void put(float *to, float v, int add) { *to = add ? *to + v : v; }
 struct sums_asked {
     column_parts p;
     float c[RT_BN_COEFFICIENTS];
-    __device__ __forceinline__ void ask(const rt_channels &g, const rt_batch_norm &bn, int col, int lane)
+    __device__ __forceinline__ void ask(const rt_channels &g, const rt_batch_norm &bn, int which, int col, int lane)
     {
-        p.ask(g, col, lane);
+        p.ask(g, partial_at(g, g.partial, col, 0), partial_at(g, g.partial, col, which), lane);
         RT_UNROLL
         for (int i = 0; i < RT_BN_COEFFICIENTS; i++) c[i] = bn.coefficient[(size_t)i * (size_t)g.n + (size_t)col];
     }
@@ -124,7 +141,7 @@ struct sums_asked {
 
 /* By a warp: what k_batch_back takes of a column; `keeps`: and writes gradients of gamma and beta. */
 RT_DEVICE void finish_sums(const rt_channels &g, const rt_batch_norm &bn, sums_asked &m, int col, int lane, bool keeps,
-                           float (&to)[5][COLUMNS], int at)
+                           float (*to)[COLUMNS], int at)
 {
     m.p.get(g, lane);
     const rt_pack<4> &a = m.p.a, &b4 = m.p.b;
@@ -142,31 +159,35 @@ RT_DEVICE void finish_sums(const rt_channels &g, const rt_batch_norm &bn, sums_a
     if (bn.dbeta) put(bn.dbeta + col, s1, bn.add_beta);
 }
 
-/* dx = scale (dz - rest - b (x - mean)); with JOIN the gradient of `other` is dz. */
-template <int V, bool JOIN, class FROM>
-__global__ void __launch_bounds__(THREADS, 2) k_batch_back(const float *x, FROM from, float *dx, rt_channels g,
-                                                           rt_batch_norm bn, int add)
+/* dx = scale (dz - rest - b (x - mean)); with JOIN the gradient of `other` is dz, or that of a norm of it. */
+template <int V, int JOIN, class FROM>
+__global__ void __launch_bounds__(THREADS, JOIN == NORM ? 1 : 2)
+k_batch_back(const float *x, FROM from, float *dx, rt_channels g, rt_batch_norm bn, int add, side_norm<JOIN> side)
 {
-    enum { U = 2 };
-    RT_SHARED_2D(float, co, 5, COLUMNS);
+    enum { U = JOIN == NORM ? 4 : 2, KEPT = 5 };
+    RT_SHARED_2D(float, co, JOIN == NORM ? 2 * KEPT : KEPT, COLUMNS);
     channel_place<V> p(g);
     int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, col = (int)blockIdx.x * g.wide + warp;
-    bool on = warp < g.wide && col < g.n;
-    rt_pack<V> in[U], other[U], dz, k[5];
+    bool on = warp < g.wide && col < g.n, keeps = blockIdx.y == 0;
+    rt_pack<V> in[U], other[U], dz, k[KEPT], k2[KEPT];
     typename FROM::template asked<V> asked[U];
-    sums_asked m;
-    if (on) m.ask(g, bn, col, lane);
+    sums_asked m, m2;
+    if (on) m.ask(g, bn, 1, col, lane);
+    if constexpr (JOIN == NORM) if (on) m2.ask(g, side.bn, 2, col, lane);
     if (!dx) p.end = 0;
-    const float *join = JOIN ? bn.other : nullptr;
     fetch<U, V>(in, x, p, p.row);
     ask_rows<U, V>(asked, from, p, p.row);
-    if (JOIN) fetch<U, V>(other, join, p, p.row);
-    if (on) finish_sums(g, bn, m, col, lane, blockIdx.y == 0, co, warp);
+    if (JOIN) fetch<U, V>(other, bn.other, p, p.row);
+    if (on) finish_sums(g, bn, m, col, lane, keeps, co, warp);
+    if constexpr (JOIN == NORM) if (on) finish_sums(g, side.bn, m2, col, lane, keeps, co + KEPT, warp);
     __syncthreads();
     if (p.row >= p.end) return;
     gate act(bn.act);
     RT_UNROLL
-    for (int i = 0; i < 5; i++) k[i] = rt_load<V>(&co[i][p.in_tile]);
+    for (int i = 0; i < KEPT; i++) {
+        k[i] = rt_load<V>(&co[i][p.in_tile]);
+        if (JOIN == NORM) k2[i] = rt_load<V>(&co[KEPT * (JOIN == NORM) + i][p.in_tile]);
+    }
     RT_UNROLL_N(1)
     for (int row = p.row;;) {
         RT_UNROLL
@@ -175,10 +196,12 @@ __global__ void __launch_bounds__(THREADS, 2) k_batch_back(const float *x, FROM 
             if (r > p.last) break;
             RT_UNROLL
             for (int v = 0; v < V; v++) {
-                float far = in[u].v[v] - k[0].v[v], z = fmaf(far, k[1].v[v], k[2].v[v]);
-                if (JOIN) z += other[u].v[v];
+                float far = in[u].v[v] - k[0].v[v], z = fmaf(far, k[1].v[v], k[2].v[v]), far2 = 0.0f;
+                if (JOIN == VALUES) z += other[u].v[v];
+                if (JOIN == NORM) far2 = other[u].v[v] - k2[0].v[v], z += fmaf(far2, k2[1].v[v], k2[2].v[v]);
                 dz.v[v] = act.lets(z) ? from.template take<V>(asked[u], v) : 0.0f;
                 in[u].v[v] = k[1].v[v] * fmaf(-k[3].v[v], far, dz.v[v] - k[4].v[v]);
+                if (JOIN == NORM) dz.v[v] = k2[1].v[v] * fmaf(-k2[3].v[v], far2, dz.v[v] - k2[4].v[v]);
             }
             rt_store_or_add<V>(p.at(dx, r), in[u], add);
             if (JOIN && bn.dother) rt_store_or_add<V>(p.at(bn.dother, r), dz, bn.add_other);
@@ -186,27 +209,45 @@ __global__ void __launch_bounds__(THREADS, 2) k_batch_back(const float *x, FROM 
         if ((row += U * p.step) > p.last) return;
         fetch<U, V>(in, x, p, row);
         ask_rows<U, V>(asked, from, p, row);
-        if (JOIN) fetch<U, V>(other, join, p, row);
+        if (JOIN) fetch<U, V>(other, bn.other, p, row);
     }
 }
 
-template <bool JOIN, class FROM>
-void sums_of(cudaStream_t s, const rt_channels *channels, const rt_batch_norm *bn, const float *x, const FROM &from)
+/* A way back by what is added and by where gradients come from. */
+template <int JOIN, class FROM>
+void sums_of(cudaStream_t s, const rt_channels *channels, const rt_batch_norm *bn, const side_norm<JOIN> &side,
+             const float *x, const FROM &from)
 {
     rt_channels g = over_rows(channels);
-    if (has_more_rows(g, 4))
-        BY_COLUMNS(g, (k_batch_sums<4, 8, JOIN, FROM>), (k_batch_sums<1, 8, JOIN, FROM>), x, from, g, *bn);
+    if (has_more_rows(g, 4) && JOIN != NORM)
+        BY_COLUMNS(g, (k_batch_sums<4, JOIN == NORM ? 4 : 8, JOIN, FROM>),
+                   (k_batch_sums<1, JOIN == NORM ? 4 : 8, JOIN, FROM>), x, from, g, *bn, side);
     else
-        BY_COLUMNS(g, (k_batch_sums<4, 4, JOIN, FROM>), (k_batch_sums<1, 4, JOIN, FROM>), x, from, g, *bn);
+        BY_COLUMNS(g, (k_batch_sums<4, 4, JOIN, FROM>), (k_batch_sums<1, 4, JOIN, FROM>), x, from, g, *bn, side);
+}
+template <class FROM>
+void sums_from(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, const float *x, const FROM &from)
+{
+    if (bn->side) sums_of<NORM>(s, g, bn, side_norm<NORM>{*bn->side}, x, from);
+    else if (bn->other) sums_of<VALUES>(s, g, bn, side_norm<VALUES>{}, x, from);
+    else sums_of<ALONE>(s, g, bn, side_norm<ALONE>{}, x, from);
 }
 
-template <bool JOIN, class FROM>
-void back_of(cudaStream_t s, const rt_channels *channels, const rt_batch_norm *bn, float *dx, int add, const float *x,
-             const FROM &from)
+template <int JOIN, class FROM>
+void back_of(cudaStream_t s, const rt_channels *channels, const rt_batch_norm *bn, const side_norm<JOIN> &side,
+             float *dx, int add, const float *x, const FROM &from)
 {
     rt_channels g = *channels;
     if (!dx) g.blocks = 1;                            /* for the gradients of gamma and beta */
-    BY_COLUMNS(g, (k_batch_back<4, JOIN, FROM>), (k_batch_back<1, JOIN, FROM>), x, from, dx, g, *bn, add);
+    BY_COLUMNS(g, (k_batch_back<4, JOIN, FROM>), (k_batch_back<1, JOIN, FROM>), x, from, dx, g, *bn, add, side);
+}
+template <class FROM>
+void back_from(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, float *dx, int add, const float *x,
+               const FROM &from)
+{
+    if (bn->side) back_of<NORM>(s, g, bn, side_norm<NORM>{*bn->side}, dx, add, x, from);
+    else if (bn->other) back_of<VALUES>(s, g, bn, side_norm<VALUES>{}, dx, add, x, from);
+    else back_of<ALONE>(s, g, bn, side_norm<ALONE>{}, dx, add, x, from);
 }
 
 of_means means_of(const rt_batch_pool &p, const float *dy)
@@ -220,20 +261,16 @@ extern "C" void rt_k_batch_sums(cudaStream_t s, const rt_channels *g, const rt_b
                                 const float *dy)
 {
     const rt_batch_pool &p = bn->pool;
-    if (p.kind == RT_BN_GREATEST) sums_of<false>(s, g, bn, x, windows_of(g, p, dy));
-    else if (p.kind == RT_BN_AVERAGE && bn->other) sums_of<true>(s, g, bn, x, means_of(p, dy));
-    else if (p.kind == RT_BN_AVERAGE) sums_of<false>(s, g, bn, x, means_of(p, dy));
-    else if (bn->other) sums_of<true>(s, g, bn, x, of_values{dy});
-    else sums_of<false>(s, g, bn, x, of_values{dy});
+    if (p.kind == RT_BN_GREATEST) sums_of<ALONE>(s, g, bn, side_norm<ALONE>{}, x, windows_of(g, p, dy));
+    else if (p.kind == RT_BN_AVERAGE) sums_from(s, g, bn, x, means_of(p, dy));
+    else sums_from(s, g, bn, x, of_values{dy});
 }
 
 extern "C" void rt_k_batch_back(cudaStream_t s, const rt_channels *g, const rt_batch_norm *bn, float *dx, int add,
                                 const float *x, const float *dy)
 {
     const rt_batch_pool &p = bn->pool;
-    if (p.kind == RT_BN_GREATEST) back_of<false>(s, g, bn, dx, add, x, windows_of(g, p, dy));
-    else if (p.kind == RT_BN_AVERAGE && bn->other) back_of<true>(s, g, bn, dx, add, x, means_of(p, dy));
-    else if (p.kind == RT_BN_AVERAGE) back_of<false>(s, g, bn, dx, add, x, means_of(p, dy));
-    else if (bn->other) back_of<true>(s, g, bn, dx, add, x, of_values{dy});
-    else back_of<false>(s, g, bn, dx, add, x, of_values{dy});
+    if (p.kind == RT_BN_GREATEST) back_of<ALONE>(s, g, bn, side_norm<ALONE>{}, dx, add, x, windows_of(g, p, dy));
+    else if (p.kind == RT_BN_AVERAGE) back_from(s, g, bn, dx, add, x, means_of(p, dy));
+    else back_from(s, g, bn, dx, add, x, of_values{dy});
 }

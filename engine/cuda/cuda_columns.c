@@ -78,7 +78,7 @@ void rt_channels_pool(rt_channels *g, const rt_batch_pool *p)
     g->blocks = (g->places + g->each - 1) / g->each;
 }
 
-size_t rt_channels_bytes(const rt_channels *g) { return 2 * sizeof(float) * (size_t)g->n * (size_t)g->room; }
+size_t rt_channels_bytes(const rt_channels *g) { return 3 * sizeof(float) * (size_t)g->n * (size_t)g->room; }
 
 rt_status rt_cuda_column_sums(rt_cuda_emit *e, const rt_node *node, float *sum, const float *x, size_t rows, int n,
                               int add)

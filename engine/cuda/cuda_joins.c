@@ -1,6 +1,6 @@
 /* engine/cuda/cuda_joins.c - what batch norms make in training beside their own: additions at the end of residual
  * blocks, and poolings behind that. Both are made where the norm stands, so an addition's other side must be there by
- * then. */
+ * then; a norm on the other side, of a skip, is made along. */
 #include "engine/cuda/cuda_plan.h"
 
 enum { MOST_PIXELS = 1024 };           /* that a warp takes the mean of */
@@ -37,6 +37,18 @@ static int norm_side(const rt_cuda_plan *p, int a)
     return -1;
 }
 
+/* The batch norm on the other side of an addition that norm makes; -1: none. */
+static int other_norm(const rt_cuda_plan *p, int a, int side)
+{
+    const rt_graph *g = p->graph;
+    int t = g->node[a].in[!side], from = g->tensor[t].producer;
+    const rt_node *n = &g->node[from];
+    return n->op == RT_OP_BATCH_NORM && memory_of(g, t) == t && p->joined[from] < 0 && is_between(p, t, a) &&
+                   RT_ATTR(n, rt_batch_norm_attr)->end.act == RT_ACT_NONE &&
+                   g->tensor[memory_of(g, n->in[0])].needs_grad
+               ? from : -1;
+}
+
 /* Where windows lie side by side and cover the image, so that each value is in one. */
 static int are_apart(const rt_graph *g, const rt_node *n)
 {
@@ -68,13 +80,17 @@ static int norm_before(const rt_cuda_plan *p, int i)
 
 void rt_cuda_joins_find(rt_cuda_plan *p)
 {
-    for (int i = 0; i < p->graph->nodes; i++) p->joined[i] = p->pooled[i] = -1;
+    for (int i = 0; i < p->graph->nodes; i++) p->joined[i] = p->pooled[i] = p->aside[i] = -1;
     for (int i = 0; p->train && i < p->graph->nodes; i++) {
         int side = norm_side(p, i);
         if (side < 0) continue;
         int norm = p->graph->tensor[p->graph->node[i].in[side]].producer;
         p->joined[i] = norm;
         p->joined[norm] = i;
+        int other = other_norm(p, i, side);
+        if (other < 0) continue;
+        p->aside[other] = norm;
+        p->aside[norm] = other;
     }
     for (int i = 0; p->train && i < p->graph->nodes; i++) {
         int norm = norm_before(p, i);
@@ -104,3 +120,11 @@ static const rt_node *behind(const rt_cuda_emit *e, const rt_node *n, const int 
 
 const rt_node *rt_cuda_joined(const rt_cuda_emit *e, const rt_node *n) { return behind(e, n, e->plan->joined); }
 const rt_node *rt_cuda_pooled(const rt_cuda_emit *e, const rt_node *n) { return behind(e, n, e->plan->pooled); }
+
+const rt_node *rt_cuda_side_norm(const rt_cuda_emit *e, const rt_node *n)
+{
+    int i = (int)(n - e->graph->node), other = e->plan->aside[i];
+    return other >= 0 && other < i ? &e->graph->node[other] : NULL;
+}
+
+int rt_cuda_is_side_norm(const rt_cuda_emit *e, const rt_node *n) { return behind(e, n, e->plan->aside) != NULL; }

@@ -17,12 +17,16 @@ static size_t pixels(const rt_graph *g, const rt_node *n, int *ch)
 
 enum { GAMMA, BETA, RUNNING_MEAN, RUNNING_VARIANCE };    /* fields */
 
+/* Coefficients; behind them parts of moments, for a norm that another one makes along. */
+static size_t coefficients_of(int ch) { return ((size_t)ch * RT_BN_COEFFICIENTS + 3) / 4 * 4; }
+
 static size_t keeps_bn(const rt_graph *g, const rt_node *n, int batch)
 {
     int ch;
-    (void)batch;
-    pixels(g, n, &ch);
-    return (size_t)ch * RT_BN_COEFFICIENTS * sizeof(float);
+    size_t px = pixels(g, n, &ch);
+    rt_channels c;
+    rt_channels_of(&c, px * (size_t)batch, ch, 1);
+    return coefficients_of(ch) * sizeof(float) + rt_channels_bytes(&c);
 }
 
 static size_t scratch_bn(const rt_graph *g, const rt_node *n, int batch, int train)
@@ -37,10 +41,13 @@ static size_t scratch_bn(const rt_graph *g, const rt_node *n, int batch, int tra
 static rt_batch_norm norm_of(const rt_cuda_emit *e, const rt_node *n)
 {
     const rt_batch_norm_attr *a = RT_ATTR(n, rt_batch_norm_attr);
+    int ch;
+    pixels(e->graph, n, &ch);
     rt_batch_norm bn = {.coefficient = rt_cuda_kept(e, n), .gamma = rt_cuda_field(e, n, GAMMA),
                         .beta = rt_cuda_field(e, n, BETA), .running_mean = rt_cuda_field(e, n, RUNNING_MEAN),
                         .running_variance = rt_cuda_field(e, n, RUNNING_VARIANCE), .momentum = a->momentum,
                         .eps = a->eps, .act = a->end.act};
+    bn.parts = bn.coefficient + coefficients_of(ch);
     if (e->trouble) {
         bn.bad = &e->trouble->bad;
         bn.number = &e->now->number;
@@ -70,25 +77,41 @@ static rt_status too_many(const rt_node *n, size_t rows)
                    rows);
 }
 
+/* What is joined to the norm; `side`: room for the norm of the other side, where it is one. */
+static void join(const rt_cuda_emit *e, const rt_node *n, rt_batch_norm *bn, rt_batch_norm *side)
+{
+    const rt_node *adds = rt_cuda_joined(e, n), *pools = rt_cuda_pooled(e, n), *norm = rt_cuda_side_norm(e, n);
+    if (adds) {
+        bn->other = rt_cuda_value(e, norm ? norm->in[0] : adds->in[other_side(n, adds)]);
+        bn->act = RT_ATTR(adds, rt_epilogue)->act;
+    }
+    if (norm) {
+        *side = norm_of(e, norm);
+        bn->side = side;
+    }
+    if (pools) bn->pool = pool_of(e, pools);
+}
+
 static rt_status forward_bn(rt_cuda_emit *e, const rt_node *n)
 {
     int ch;
     size_t rows = pixels(e->graph, n, &ch) * (size_t)e->rows;
     const float *x = rt_cuda_value(e, n->in[0]);
     const rt_node *adds = rt_cuda_joined(e, n), *pools = rt_cuda_pooled(e, n);
-    float *y = rt_cuda_value(e, pools ? pools->out : adds ? adds->out : n->out);
-    rt_batch_norm bn = norm_of(e, n);
+    rt_batch_norm bn = norm_of(e, n), side;
     rt_channels g;
-    if (adds) {
-        bn.other = rt_cuda_value(e, adds->in[other_side(n, adds)]);
-        bn.act = RT_ATTR(adds, rt_epilogue)->act;
-    }
-    if (pools) {
+    join(e, n, &bn, &side);
+    if (pools)
         RT_TRY(rt_cuda_check_count(pools, e->rows, rt_cuda_size(e, pools->in[0]), rt_cuda_size(e, pools->out)));
-        bn.pool = pool_of(e, pools);
-    }
     RT_ASSERT(e->train && bn.act <= RT_ACT_RELU6);
     if (rows > INT_MAX / 2) return too_many(n, rows);
+    if (rt_cuda_is_side_norm(e, n)) {
+        rt_channels_of(&g, rows, ch, rt_cuda_aligned(x, NULL, NULL));
+        g.partial = bn.parts;
+        rt_k_batch_moments(e->stream, &g, x);
+        return rt_cuda_launched(e, n);
+    }
+    float *y = rt_cuda_value(e, pools ? pools->out : adds ? adds->out : n->out);
     rt_channels_of(&g, rows, ch, rt_cuda_aligned(x, y, bn.other));
     rt_channels_pool(&g, &bn.pool);
     g.partial = rt_cuda_scratch(e);
@@ -97,23 +120,26 @@ static rt_status forward_bn(rt_cuda_emit *e, const rt_node *n)
     return rt_cuda_launched(e, n);
 }
 
+static void ask_gradients(rt_cuda_emit *e, const rt_node *n, rt_batch_norm *bn)
+{
+    bn->dgamma = rt_cuda_field_grad(e, n, GAMMA, &bn->add_gamma);
+    bn->dbeta = rt_cuda_field_grad(e, n, BETA, &bn->add_beta);
+}
+
 static rt_status backward_bn(rt_cuda_emit *e, const rt_node *n)
 {
     int ch, add;
     size_t rows = pixels(e->graph, n, &ch) * (size_t)e->rows;
-    const rt_node *adds = rt_cuda_joined(e, n), *pools = rt_cuda_pooled(e, n);
+    const rt_node *adds = rt_cuda_joined(e, n), *pools = rt_cuda_pooled(e, n), *norm = rt_cuda_side_norm(e, n);
     const float *x = rt_cuda_value(e, n->in[0]), *dy = rt_cuda_grad(e, pools ? pools : adds ? adds : n);
-    rt_batch_norm bn = norm_of(e, n);
+    rt_batch_norm bn = norm_of(e, n), side;
     rt_channels g;
-    if (adds) {
-        bn.other = rt_cuda_value(e, adds->in[other_side(n, adds)]);
-        bn.dother = rt_cuda_grad_into(e, adds, other_side(n, adds), &bn.add_other);
-        bn.act = RT_ATTR(adds, rt_epilogue)->act;
-    }
-    if (pools) bn.pool = pool_of(e, pools);
-    bn.dgamma = rt_cuda_field_grad(e, n, GAMMA, &bn.add_gamma);
-    bn.dbeta = rt_cuda_field_grad(e, n, BETA, &bn.add_beta);
-    float *dx = rt_cuda_grad_into(e, n, 0, &add);
+    join(e, n, &bn, &side);
+    float *dx = rt_cuda_grad_into(e, n, 0, &add);     /* is written first, where both are one */
+    if (norm) bn.dother = rt_cuda_grad_into(e, norm, 0, &bn.add_other);
+    else if (adds) bn.dother = rt_cuda_grad_into(e, adds, other_side(n, adds), &bn.add_other);
+    ask_gradients(e, n, &bn);
+    if (norm) ask_gradients(e, norm, &side);
     rt_channels_of(&g, rows, ch,
                    rt_cuda_aligned(x, dy, bn.coefficient) && rt_cuda_aligned(dx, bn.other, bn.dother));
     g.partial = rt_cuda_scratch(e);

@@ -50,7 +50,7 @@ typedef struct {
 /* Batch norm: y = act((x - mean) scale + shift). `coefficient` (RT_BN_COEFFICIENTS, n): the mean as the sum of two
  * floats, MEAN + LOW; 1 over the root of variance + eps; scale, and the shift without MEAN: beta - LOW scale. */
 enum { RT_BN_MEAN, RT_BN_LOW, RT_BN_RSTD, RT_BN_SCALE, RT_BN_SHIFT, RT_BN_COEFFICIENTS };
-typedef struct {
+typedef struct rt_batch_norm {
     float *coefficient;
     const float *gamma, *beta;
     /* An addition joined to it, or NULL: y = act((x - mean) scale + shift + other). Where the gradient of `other` goes,
@@ -65,6 +65,10 @@ typedef struct {
     float *dgamma, *dbeta;                    /* or NULL */
     float *dother;
     rt_batch_pool pool;
+    /* Or `other` is what the addition's other side is a batch norm of, without an activation, whose moments' parts are
+     * at its `parts`: it is made along with this one, both ways. */
+    const struct rt_batch_norm *side;
+    float *parts;
 } rt_batch_norm;
 /* Moments of parts; then coefficients, running statistics and y from them. A joined pooling: of places, see
  * rt_channels_pool. */

@@ -78,6 +78,11 @@ const rt_node *rt_cuda_joined(const rt_cuda_emit *, const rt_node *norm);
 /* The same of a pooling behind that, or behind the norm: a greatest in windows that lie side by side and cover the
  * image, or the mean over it. What is pooled has no other reader, and is nowhere. */
 const rt_node *rt_cuda_pooled(const rt_cuda_emit *, const rt_node *norm);
+/* Of a batch norm whose joined addition's other side is one, too, which nobody else reads and which has no activation:
+ * that one, which stands before it and leaves but its moments; its way back is made along. */
+const rt_node *rt_cuda_side_norm(const rt_cuda_emit *, const rt_node *norm);
+/* Whether a norm is such another side. */
+int rt_cuda_is_side_norm(const rt_cuda_emit *, const rt_node *norm);
 void *rt_cuda_kept(const rt_cuda_emit *, const rt_node *);
 void *rt_cuda_scratch(const rt_cuda_emit *);
 /* A word of device memory that is 0 before the step begins and that the kernel leaves at 0: tickets of "the last block

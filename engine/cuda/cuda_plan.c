@@ -53,13 +53,15 @@ typedef struct { rt_span *s; int n; } spans;
 static void add_span(spans *l, size_t bytes, int first, int last, size_t *at)
 { l->s[l->n++] = (rt_span){bytes, first, last, at}; }
 
-/* The last node that reads tensor t or a view of it; -1: none does. */
+/* The last node that reads tensor t or a view of it, or where that is made; -1: none does. */
 static int last_reader(const rt_cuda_plan *p, int t)
 {
     int last = -1;
     for (int i = 0; i < p->graph->nodes; i++)
-        for (int k = 0; k < p->graph->node[i].inputs; k++)
-            if (memory_of(p, p->graph->node[i].in[k]) == t) last = i;
+        for (int k = 0; k < p->graph->node[i].inputs; k++) {
+            int at = p->aside[i] > i ? p->aside[i] : i;
+            if (memory_of(p, p->graph->node[i].in[k]) == t && at > last) last = at;
+        }
     return last;
 }
 
@@ -134,7 +136,7 @@ static void list_tensor(rt_cuda_plan *p, spans *l, int t)
 {
     const rt_graph *g = p->graph;
     int nodes = g->nodes, from = g->tensor[t].producer, last = last_reader(p, t), end = 2 * nodes + 1;
-    if (rt_cuda_made_last(p, from) != from) return;    /* what a norm's launches make on the way is nowhere */
+    if (rt_cuda_made_last(p, from) != from || p->aside[from] > from) return;    /* made on the way, it is nowhere */
     int gradient = is_loss(p, t) || last < 0 ? nodes : 2 * nodes - last, value;
     from = rt_cuda_made_at(p, from);                   /* and the end of it is made where the norm stands */
     value = from;
@@ -215,8 +217,9 @@ static rt_status take_tables(rt_cuda_plan *p)
     p->chain_of = malloc(nodes * sizeof *p->chain_of);
     p->joined = malloc(nodes * sizeof *p->joined);
     p->pooled = malloc(nodes * sizeof *p->pooled);
+    p->aside = malloc(nodes * sizeof *p->aside);
     return p->value_at && p->grad_at && p->keep_at && p->const_at && p->started && p->field_started && p->tickets &&
-                   p->chain && p->chain_of && p->joined && p->pooled
+                   p->chain && p->chain_of && p->joined && p->pooled && p->aside
                ? RT_OK : rt_fail(RT_RUN, "out of memory for a plan");
 }
 
@@ -251,7 +254,7 @@ void rt_cuda_plan_free(rt_cuda_plan *p)
     for (size_t i = 0; i < sizeof device / sizeof device[0]; i++) if (device[i]) cudaFree(device[i]);
     rt_lowered_free(&p->low);
     void *owned[] = {p->value_at, p->grad_at, p->keep_at, p->const_at, p->started, p->field_started, p->tickets,
-                     p->chain, p->chain_of, p->joined, p->pooled};
+                     p->chain, p->chain_of, p->joined, p->pooled, p->aside};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     free(p);
 }

@@ -33,7 +33,8 @@ typedef struct rt_cuda_plan {
     size_t const_floats;
     rt_cuda_chain *chain;
     int chains, *chain_of;             /* (nodes) -1: is in none */
-    int *joined, *pooled;              /* (nodes) of a batch norm its addition and its pooling, of those the norm; -1 */
+    int *joined, *pooled, *aside;      /* (nodes) of a batch norm its addition, its pooling and a norm made along, the
+                                          addition's other side; of those the norm; -1: none */
     const rt_cuda_chain *fused;        /* or NULL */
     const rt_chain_update *update;     /* made by the launch of the chain's gradients; NULL: by one of its own */
     /* while a step is walked */
@@ -68,9 +69,9 @@ rt_status rt_cuda_chain_step(rt_cuda_emit *, const rt_cuda_chain *, const rt_los
 /* Whether the fused chain is all that there is of the graph; and all its parameters are trained. */
 int rt_cuda_chain_is_all(const rt_cuda_plan *);
 int rt_cuda_chain_trains_all(const rt_cuda_plan *);
-/* cuda_joins.c: finds additions and poolings that batch norms make. The node whose launches make node i, which is i
- * where it has launches of its own; and the last of those that are made with i, the only one whose output is anywhere.
- */
+/* cuda_joins.c: finds additions, poolings and other sides' norms that batch norms make. The node whose launches make
+ * node i, which is i where it has launches of its own; and the last of those that are made with i, the only one whose
+ * output is anywhere. */
 void rt_cuda_joins_find(rt_cuda_plan *);
 int rt_cuda_made_at(const rt_cuda_plan *, int i);
 int rt_cuda_made_last(const rt_cuda_plan *, int i);

@@ -79,6 +79,31 @@ static void pooled_norms(void **state)
                                   .drift = p == RT_P_TF32 ? 1e-2 : 8e-2});
 }
 
+#define NAMED(name, from) ", \"name\": \"" name "\", \"from\": \"" from "\""
+/* "m" is what is added to the norm "n" of "a". */
+#define RESIDUE(m) NET("[6, 6, 3]", CONV("8", ", \"name\": \"a\"") m CONV("8", NAMED("b", "a")) \
+                       OP("batch_norm", ", \"name\": \"n\"") OP("add", ", \"from\": [\"n\", \"m\"], \"name\": \"s\"")
+/* Norms whose addition's other side is a norm, too, which is made along, and those that must not be: it has an
+ * activation or another reader; both are of one tensor, or one side is what the norm is of. */
+static void norms_of_skips(void **state)
+{
+    static const char *const nets[] = {
+        RESIDUE(CONV("8", NAMED("c", "a")) OP("batch_norm", ", \"name\": \"m\"")) OP("relu", "") HEAD),
+        RESIDUE(CONV("8", NAMED("c", "a")) OP("batch_norm", ", \"name\": \"m\"")) OP("relu6", "") MEAN DENSE_HEAD),
+        RESIDUE(CONV("8", NAMED("c", "a")) OP("batch_norm", ", \"name\": \"k\"") OP("relu", ", \"name\": \"m\""))
+            OP("relu", "") HEAD),
+        RESIDUE(CONV("8", NAMED("c", "a")) OP("batch_norm", ", \"name\": \"m\"")) OP("tanh", ", \"name\": \"t\"")
+            OP("add", ", \"from\": [\"t\", \"m\"]") HEAD),
+        RESIDUE(OP("batch_norm", NAMED("m", "a"))) OP("tanh", "") HEAD),
+NET("[6, 6, 3]", CONV("8", ", \"name\": \"a\"") OP("batch_norm", ", \"name\": \"n\"")
+            OP("add", ", \"from\": [\"n\", \"a\"]") OP("relu", "") HEAD),
+        NET("[6, 6, 3]", CONV("8", ", \"name\": \"a\"") OP("batch_norm", ", \"name\": \"n\"")
+            OP("batch_norm", NAMED("m", "a")) OP("add", ", \"from\": [\"m\", \"n\"]") OP("relu", "") MEAN DENSE_HEAD)};
+    (void)state;
+    for (size_t i = 0; i < sizeof nets / sizeof *nets; i++)
+        scene_check(&(cuda_scene){.arch = nets[i], .batch = 6, .rows = 4, .steps = 3, .drift = 1e-3, .gradient = 1e-4});
+}
+
 static void norms_of_rows(void **state)
 {
     static const char *const nets[] = {
@@ -123,6 +148,7 @@ static void tables(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(batch_norms), cmocka_unit_test(pooled_norms),
+                                       cmocka_unit_test(norms_of_skips),
                                        cmocka_unit_test(norms_of_rows), cmocka_unit_test(softmaxes),
                                        cmocka_unit_test(tables)};
     return cmocka_run_group_tests(tests, NULL, NULL);
