@@ -150,6 +150,33 @@ struct weights_job {
     divider across, channels, line, turns;
 };
 
+/* What the warps have, added in their order: `sides` of them have different terms or channels. */
+template <int N>
+RT_DEVICE void write(const weights_job &a, const float *sums, int sides, int share, int terms, int m0, int n0)
+{
+    enum { FLOATS = N * 8 * GROUP };
+    const rt_conv_shape &s = a.s;
+    const int wide = a.t.cut.out > GROUP;
+    const float *biases = sums + WEIGHT_WARPS * FLOATS;
+    RT_UNROLL_N(1)
+    for (int i = (int)threadIdx.x; i < sides * FLOATS; i += WEIGHT_THREADS) {
+        const int q = i / FLOATS, m = (q >> wide) * (N * 8) + i % FLOATS / GROUP,
+                  column = n0 + (q & wide) * GROUP + i % GROUP;
+        float v = sums[i];
+        for (int k = 1; k < share; k++) v += sums[i + k * sides * FLOATS];
+        if (m >= terms || column >= s.n) continue;
+        float *to = a.dw + blockIdx.y * a.next + (ptrdiff_t)(m0 + m) * s.n + column;
+        *to = a.add_dw ? *to + v : v;
+    }
+    if (!a.dbias || m0) return;
+    for (int i = (int)threadIdx.x; i < a.t.cut.out && n0 + i < s.n; i += WEIGHT_THREADS) {
+        float v = biases[i];
+        for (int k = 1; k < share; k++) v += biases[i + k * sides * GROUP];
+        float *to = a.dbias + blockIdx.y * a.next + n0 + i;
+        *to = a.add_dbias ? *to + v : v;
+    }
+}
+
 template <int N> __global__ void __launch_bounds__(WEIGHT_THREADS, 2) k_few_tensor_weights(weights_job a)
 {
     RT_SHARED_DYNAMIC(float, shared);
@@ -236,23 +263,7 @@ template <int N> __global__ void __launch_bounds__(WEIGHT_THREADS, 2) k_few_tens
             make_float2(acc[i / 2][i % 2], acc[i / 2][2 + i % 2]);
     if (u == 0) *(float2 *)(biases + warp * GROUP + 2 * g) = make_float2(bias[0], bias[1]);
     __syncthreads();
-    RT_UNROLL_N(1)
-    for (int i = (int)threadIdx.x; i < sides * FLOATS; i += WEIGHT_THREADS) {
-        const int q = i / FLOATS, m = (q >> wide) * (N * 8) + i % FLOATS / GROUP,
-                  column = n0 + (q & wide) * GROUP + i % GROUP;
-        float v = shared[i];
-        for (int k = 1; k < share; k++) v += shared[i + k * sides * FLOATS];
-        if (m >= terms || column >= s.n) continue;
-        float *to = a.dw + blockIdx.y * a.next + (ptrdiff_t)(m0 + m) * s.n + column;
-        *to = a.add_dw ? *to + v : v;
-    }
-    if (!a.dbias || m0) return;
-    for (int i = (int)threadIdx.x; i < t.cut.out && n0 + i < s.n; i += WEIGHT_THREADS) {
-        float v = biases[i];
-        for (int k = 1; k < share; k++) v += biases[i + k * sides * GROUP];
-        float *to = a.dbias + blockIdx.y * a.next + n0 + i;
-        *to = a.add_dbias ? *to + v : v;
-    }
+    write<N>(a, shared, sides, share, terms, m0, n0);
 }
 
 template <int N> void launch(cudaStream_t stream, const weights_job &a)
