@@ -83,8 +83,8 @@ static context main_context, *free_stacks, *own_stacks[THREADS];
 static thread *current;                    /* nullptr: none runs */
 static struct { const void *key; void *at; size_t bytes; } arrays[64];
 static int array_count;
-alignas(128) static char shared_memory[SHARED + GUARD];
-static char *shared_base = shared_memory;
+alignas(4096) static char shared_memory[GUARD + SHARED + GUARD];
+static char *shared_base = shared_memory + GUARD;  /* nothing in front may be touched */
 #ifdef RT_EMULATE_TSAN
 enum : size_t { POOL = (size_t)2 << 30 };
 static char *shared_pool;
@@ -238,7 +238,7 @@ static void new_shared()
     shared_base = shared_pool + used;
 #endif
 #ifdef RT_EMULATE_ASAN
-    __asan_poison_memory_region(shared_base, sizeof shared_memory);
+    __asan_poison_memory_region(shared_memory, sizeof shared_memory);
     __asan_unpoison_memory_region(shared_base, g.dynamic);
 #endif
     array_count = 0;
@@ -638,6 +638,10 @@ void run_kernel(const char *name, dim3 grid, dim3 block, size_t dynamic, const s
         pthread_attr_destroy(&own);
     }
     main_context.low = low, main_context.size = size;
+#endif
+#ifndef RT_EMULATE_ASAN                    /* which reads all memory when it looks for leaks, and poisons it instead */
+    static const int guarded = mprotect(shared_memory, GUARD, PROT_NONE);
+    if (guarded) die(nullptr, "shared memory cannot be guarded");
 #endif
 #ifdef RT_EMULATE_TSAN
     main_context.tsan = __tsan_get_current_fiber();

@@ -110,6 +110,14 @@ KERNEL(shared_out)
     __syncthreads();
     y[T] = (&s[T])[one];
 }
+KERNEL(shared_before)
+{
+    RT_SHARED(float, s, N);
+    volatile int far = -300;
+    s[T] = x[T] + (float)u[0];
+    __syncthreads();
+    y[T] = (&s[T])[far];
+}
 KERNEL(unwritten)
 {
     RT_SHARED(float, s, N);
@@ -239,6 +247,7 @@ static const struct { const char *name; kernel run; unsigned blocks, threads;
     {"just_out", just_out, 1, N},
     {"just_out_read", just_out_read, 1, N},
     {"shared_out", shared_out, 1, N},
+    {"shared_before", shared_before, 1, N},
     {"unwritten", unwritten, 1, N},
     {"deep", deep, 1, N},
     {"missing_sync", missing_sync, 1, N},

@@ -40,6 +40,7 @@ says copy_unwaited "has not waited for"
 says copy_misaligned "not aligned"
 says copy_to_global "outside shared memory"
 says far_out "thread (9,0,0): touches byte 20000 of an allocation of 1024 bytes"
+says shared_before "touches memory that is not the device's"
 says freed "touches memory that is not the device's"
 says deep "touches memory that is not the device's"
 out=$("$faults" host_touches 2>&1) && fail "host_touches: passed"
@@ -86,6 +87,7 @@ if build address RT_EMULATE_ASAN; then
     reports address just_out_read heap-buffer-overflow
     reports address freed heap-use-after-free
     reports address shared_out use-after-poison
+    reports address shared_before use-after-poison
     reports address host_touches use-after-poison
     silent address correct
 fi
