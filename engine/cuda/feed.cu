@@ -333,11 +333,11 @@ __global__ void __launch_bounds__(THREADS, 2)
 }
 }
 
-/* steps: made ahead; 0: one, in its turn. */
+/* steps: made ahead, aside where they are several; 0: one, in its turn. */
 static void launch(cudaStream_t stream, float *dst, const rt_cuda_rows *desc, size_t size, int rows,
                    const rt_cuda_now *now, const rt_cuda_ring &ring, int steps)
 {
-    const unsigned threads = steps ? ASIDE : THREADS, most = steps ? ASIDE_DOWN : DOWN;
+    const unsigned threads = steps > 1 ? ASIDE : THREADS, most = steps > 1 ? ASIDE_DOWN : DOWN;
     size_t fours = (size + FOUR - 1) / FOUR;
     unsigned x = 1;
     while (x < threads && x < fours) x *= 2;

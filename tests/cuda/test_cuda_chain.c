@@ -22,6 +22,7 @@ static void shapes(void **state)
         NET("[5]", 70, DENSE(300) ", " RELU ", " DENSE(70)),
         NET("[6]", 4, DENSE(5) ", " RELU ", " DENSE(6) ", " DENSE(7) ", " RELU ", " DENSE(8) ", " DENSE(9) ", " DENSE(8)
             ", " RELU ", " DENSE(7) ", " DENSE(6) ", " RELU ", " DENSE(4)),
+        NET("[9]", 4, DENSE(32) ", " RELU ", " DENSE(16) ", " RELU ", " DENSE(8) ", " DENSE(4)),
     };
     for (size_t i = 0; i < sizeof archs / sizeof *archs; i++) {
         scene_check(&(cuda_scene){.arch = archs[i], .batch = 7, .rows = 5, .steps = 2, .gradient = 5e-5});
@@ -29,6 +30,7 @@ static void shapes(void **state)
     }
     scene_check(&(cuda_scene){.arch = archs[1], .batch = 150, .rows = 140, .steps = 2, .orders = 2});
     scene_check(&(cuda_scene){.arch = archs[1], .batch = 1030, .steps = 1, .orders = 1});
+    scene_check(&(cuda_scene){.arch = archs[5], .batch = 258, .steps = 1, .orders = 1});
 }
 
 /* A first layer with a launch of its own: columns that vectors divide and such that they do not, and its gradient of
