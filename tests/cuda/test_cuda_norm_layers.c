@@ -95,8 +95,12 @@ static void norms_of_skips(void **state)
         RESIDUE(CONV("8", NAMED("c", "a")) OP("batch_norm", ", \"name\": \"m\"")) OP("tanh", ", \"name\": \"t\"")
             OP("add", ", \"from\": [\"t\", \"m\"]") HEAD),
         RESIDUE(OP("batch_norm", NAMED("m", "a"))) OP("tanh", "") HEAD),
-NET("[6, 6, 3]", CONV("8", ", \"name\": \"a\"") OP("batch_norm", ", \"name\": \"n\"")
+        NET("[6, 6, 3]", CONV("8", ", \"name\": \"a\"") OP("batch_norm", ", \"name\": \"n\"")
             OP("add", ", \"from\": [\"n\", \"a\"]") OP("relu", "") HEAD),
+        NET("[6, 6, 3]", CONV("8", ", \"name\": \"a\"") CONV("8", NAMED("c", "a"))
+            OP("batch_norm", ", \"name\": \"m\"") CONV("8", NAMED("b", "a")) OP("tanh", "") OP("batch_norm", "")
+            OP("tanh", "") CONV("8", "") OP("tanh", "") CONV("8", "") OP("batch_norm", ", \"name\": \"n\"")
+            OP("add", ", \"from\": [\"n\", \"m\"]") OP("relu", "") HEAD),
         NET("[6, 6, 3]", CONV("8", ", \"name\": \"a\"") OP("batch_norm", ", \"name\": \"n\"")
             OP("batch_norm", NAMED("m", "a")) OP("add", ", \"from\": [\"m\", \"n\"]") OP("relu", "") MEAN DENSE_HEAD)};
     (void)state;
