@@ -5,12 +5,7 @@
 #include <cstddef>
 
 namespace {
-enum {
-    THREADS = 256, FOUR = 4,           /* elements of a row that a thread makes */
-    DOWN = 1024,                       /* blocks for rows */
-    ASIDE = 64, ASIDE_DOWN = 4         /* of rows that are made beside other work: small blocks, which find room beside
-                                          those of that work, and few */
-};
+enum { THREADS = 256, FOUR = 4 /* elements of a row that a thread makes */, DOWN = 1024 /* blocks for rows */ };
 
 /* ---- elements of data ---- */
 
@@ -305,10 +300,9 @@ __global__ void __launch_bounds__(THREADS, 2)
     static_assert(sizeof *now % sizeof(uint64_t) == 0, "a record is whole words");
     static_assert(offsetof(rt_cuda_now, block) == 0, "its first word is told here");
     static_assert(sizeof *desc % sizeof(uint64_t) == 0, "so is a description");
-    static_assert((int)ABOUT <= (int)ASIDE, "a word of it a thread");
     RT_SHARED(uint64_t, record, WORDS);
     RT_SHARED(uint64_t, about, ABOUT);
-    int t = (int)(threadIdx.y * blockDim.x + threadIdx.x), threads = (int)(blockDim.x * blockDim.y);
+    int t = (int)(threadIdx.y * blockDim.x + threadIdx.x);
     unsigned all = gridDim.x * gridDim.y, turn = 0;
     const char *block;
     if (!ring.fixed) block = now->block;
@@ -317,7 +311,7 @@ __global__ void __launch_bounds__(THREADS, 2)
     if (ring.fixed) ring.fixed += blockIdx.z, dst += blockIdx.z * ring.stride;
     const uint64_t *from = ring.fixed ? (const uint64_t *)block : (const uint64_t *)now;
     if (t < ABOUT) about[t] = ((const uint64_t *)desc)[t];
-    for (int i = t; i < WORDS; i += threads) record[i] = from[i];
+    for (int i = t; i < WORDS; i += THREADS) record[i] = from[i];
     __syncthreads();                                  /* both are there, and all have read the count */
     feed_rows f = {*(const rt_cuda_rows *)about, (const rt_cuda_now *)record, block, dst, size, rows, 0};
     if (ring.count && t == 0) turn = atomicInc(ring.ticket, all - 1);      /* what it gives is waited for at the end */
@@ -327,30 +321,28 @@ __global__ void __launch_bounds__(THREADS, 2)
     if (!ring.fixed) return;
     if (now->raw && now->where) hold(f);
     if (blockIdx.x == 0 && blockIdx.y == 0)
-        for (int i = t; i < WORDS; i += threads)
+        for (int i = t; i < WORDS; i += THREADS)
             ((uint64_t *)ring.fixed)[i] = i ? record[i] : (uint64_t)(uintptr_t)block;
     if (ring.count && t == 0 && turn == all - 1) RT_STORE_WORD(*ring.count, *ring.count + 1);
 }
 }
 
-/* steps: made ahead, aside where they are several; 0: one, in its turn. */
 static void launch(cudaStream_t stream, float *dst, const rt_cuda_rows *desc, size_t size, int rows,
                    const rt_cuda_now *now, const rt_cuda_ring &ring, int steps)
 {
-    const unsigned threads = steps > 1 ? ASIDE : THREADS, most = steps > 1 ? ASIDE_DOWN : DOWN;
     size_t fours = (size + FOUR - 1) / FOUR;
     unsigned x = 1;
-    while (x < threads && x < fours) x *= 2;
-    unsigned y = threads / x, down = ((unsigned)rows + y - 1) / y;
-    if (down > most) down = most;
-    RT_LAUNCH(k_rows, dim3((unsigned)((fours + x - 1) / x), down, steps ? (unsigned)steps : 1), dim3(x, y), 0, stream,
-              dst, desc, size, rows, now, ring);
+    while (x < THREADS && x < fours) x *= 2;
+    unsigned y = THREADS / x, down = ((unsigned)rows + y - 1) / y;
+    if (down > DOWN) down = DOWN;
+    RT_LAUNCH(k_rows, dim3((unsigned)((fours + x - 1) / x), down, (unsigned)steps), dim3(x, y), 0, stream, dst, desc,
+              size, rows, now, ring);
 }
 
 extern "C" void rt_k_rows(cudaStream_t stream, float *dst, const rt_cuda_rows *desc, size_t size, int rows,
                           const rt_cuda_now *now, const rt_cuda_ring *ring)
 {
-    launch(stream, dst, desc, size, rows, now, ring ? *ring : rt_cuda_ring{}, 0);
+    launch(stream, dst, desc, size, rows, now, ring ? *ring : rt_cuda_ring{}, 1);
 }
 
 extern "C" void rt_k_rows_ahead(cudaStream_t stream, float *dst, const rt_cuda_rows *desc, size_t size, int rows,
