@@ -79,6 +79,16 @@ inline void rt_launched(const char *kernel, cudaStream_t stream) { if (rt_on_lau
 
 #endif
 
+/* Keeps x in a register from here on: the compiler would rather compute it again. */
+RT_DEVICE void rt_keep(int &x)
+{
+#if !defined(RT_CUDA_EMULATED) && defined(__CUDA_ARCH__)
+    asm volatile("" : "+r"(x));
+#else
+    (void)x;
+#endif
+}
+
 /* Nanoseconds of the card's clock. The emulator has none: every call is a microsecond. */
 RT_DEVICE unsigned long long rt_clock()
 {

@@ -348,6 +348,17 @@ static void test_large(void **state)
     }
 }
 
+/* More tiles than blocks at once: a block has several, whose patches and stores follow one another; the last has fewer.
+ * Also with several stages a tile. */
+static void test_many_tiles(void **state)
+{
+    (void)state;
+    static const given one = {"many tiles", 3, 150, 160, 4, 8, 1, 2, 1, 1, 1, 1, 0, 0, 1, 0, 1},
+                       two = {"many tiles, two slices", 3, 150, 160, 20, 4, 1, 2, 1, 1, 1, 1, 0, 0, 1, 0, 1};
+    check_case(&one, RT_CONV_TF32X3, 6e-7);
+    check_case(&two, RT_CONV_TF32X3, 6e-7);
+}
+
 /* A pixel that is not finite reaches those that see it, and no other. */
 static void test_nan(void **state)
 {
@@ -378,6 +389,6 @@ int main(void)
         cmocka_unit_test(test_float),  cmocka_unit_test(test_tf32x3),     cmocka_unit_test(test_tf32),
         cmocka_unit_test(test_bf16),   cmocka_unit_test(test_direct),     cmocka_unit_test(test_rounds),
         cmocka_unit_test(test_orders), cmocka_unit_test(test_rows_alone), cmocka_unit_test(test_large),
-        cmocka_unit_test(test_nan)};
+        cmocka_unit_test(test_many_tiles), cmocka_unit_test(test_nan)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
