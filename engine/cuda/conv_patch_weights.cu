@@ -1,7 +1,8 @@
 /* engine/cuda/conv_patch_weights.cu - the gradient of a convolution's weights and bias on tensor cores, from patches:
  * products (taps and channels of the image, channels) over all pixels. See conv_launch.h, whose rt_conv_cut says how
- * the work is cut. A block of eight warps goes through the tiles of its part: the patch of the image and the gradients
- * of the tile, the next two of which are on their way while it adds. A warp has 16 by 16 channels for all taps of the
+ * the work is cut. A block of four warps goes through the tiles of its part: the patch of the image and the gradients
+ * of the tile, the next two of which are on their way while it adds; eight warps would be faster alone, but leave no
+ * registers to the kernels of the way back, which go on beside. A warp has 16 by 16 channels for all taps of the
  * block; warps of the same channels share the pixels, 16 at a time, and are added up in their order at the end.
  *
  * Which 16 terms of a sum are which of a product is free, so lane t of four has a run of four pixels of a line, and
@@ -11,7 +12,7 @@
 
 namespace {
 
-enum { WARPS = 8, WIDE = WARPS * 32, SLOTS = 3, FEW = RT_CONV_CUT_FEW, RUN = RT_CONV_RUN, GAP = RT_CONV_GAP };
+enum { WARPS = 4, WIDE = WARPS * 32, SLOTS = 3, FEW = RT_CONV_CUT_FEW, RUN = RT_CONV_RUN, GAP = RT_CONV_GAP };
 enum { PIECE = 16 };                     /* channels of a warp, each way */
 
 struct job {
@@ -313,7 +314,7 @@ template <int MATH, int LINES, int KW, int SW> __global__ void __launch_bounds__
             rt_copy_wait<SLOTS - 2>();
             __syncthreads();                            /* nobody reads any more what comes next */
         }
-        /* of the two warps of a scheduler one copies while the other adds */
+        /* half of the warps copy while the others add */
         RT_UNROLL_N(1)
         for (int half = 0; half < 2; half++) {
             if (half != late) {
