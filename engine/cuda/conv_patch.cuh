@@ -2,7 +2,7 @@
  * patches: see conv_launch.h for what is computed. A block of eight warps computes a tile of pixels by Q channels. What
  * its pixels read, 16 channels of it, is a patch of the source, which is copied once for all taps; with it come those
  * 16 rows of the weights of up to TAPS taps. That is a stage; the next ones are on their way while one is added up. A
- * warp has 64 pixels of 16 channels and reads its factors straight from the patch. Where a layer has few pixels, two or
+ * warp has 32 pixels of 16 channels and reads its factors straight from the patch. Where a layer has few pixels, two or
  * four warps have the same ones and share the taps; their sums are added in the end, in a fixed order. conv_patch.cu
  * and conv_patch_back.cu have one direction each. */
 #ifndef RT_ENGINE_CUDA_CONV_PATCH_CUH
