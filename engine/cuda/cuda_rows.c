@@ -9,11 +9,11 @@
 
 #define CHECK RT_CARD_CHECK
 
-/* Of a net that is a chain a step is a few launches, and the host's calls cost more than those. */
+/* The host's calls for a step's graph cost as much as several of its launches, so steps of few rows go together. */
 int rt_cuda_ring_depth(const rt_cuda_plan *p, size_t block_bytes, int *group)
 {
-    enum { MOST = 32 << 20 };
-    *group = p->train && rt_cuda_chain_is_all(p) && 2 * RT_GROUP * block_bytes <= MOST ? RT_GROUP : 1;
+    enum { MOST = 32 << 20, NODES = 100 /* a graph of eight steps has some thousand launches then */ };
+    *group = p->train && p->graph->nodes <= NODES && 2 * RT_GROUP * block_bytes <= MOST ? RT_GROUP : 1;
     return *group > 1 ? 2 * RT_GROUP : RT_BLOCKS;
 }
 
@@ -57,8 +57,17 @@ static rt_status take_ahead(rt_cuda_session *s)
     return RT_OK;
 }
 
+/* Threads that copy rows into the ring, where a step has many bytes of them. */
+static void take_packers(rt_cuda_session *s)
+{
+    enum { MUCH = 1 << 20, MOST = 8 };
+    int some = s->threads / 2 < MOST ? s->threads / 2 : MOST;
+    if (!s->packers && some > 1 && s->row_bytes * (size_t)s->spec.batch >= MUCH) s->packers = rt_pool_new(some);
+}
+
 static rt_status take_ring(rt_cuda_session *s)
 {
+    take_packers(s);
     rt_cuda_forget_graphs(s);
     if (s->block) cudaFreeHost(s->block);
     if (s->ring) {

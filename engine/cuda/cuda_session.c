@@ -15,10 +15,7 @@
 #include "engine/update_blocks.h"
 
 typedef rt_cuda_session session;
-enum {
-    SPARE = 2 << 20,                   /* bytes that are lost between what is taken */
-    MUCH = 1 << 20, PACKERS = 4        /* bytes of a step's rows that so many threads copy, at most */
-};
+enum { SPARE = 2 << 20 /* bytes that are lost between what is taken */ };
 
 static session *of(rt_session *s) { return (session *)(void *)s; }
 static const session *in(const rt_session *s) { return (const session *)(const void *)s; }
@@ -185,10 +182,10 @@ static rt_status emit_losses(session *s, rt_cuda_emit *e, int tells, int slot)
         int t = s->plan->loss_tensor[i], add, n = (int)rt_cuda_size(e, t);
         float *grad = rt_cuda_loss_grad(e, t, &add);
         rt_k_loss(s->stream, &s->loss[i], i, rt_cuda_value(e, t), grad, add,
-                  s->loss_rows + (size_t)i * (size_t)s->spec.batch, s->planes, e->rows, n, s->now);
+                  s->loss_rows + (size_t)i * (size_t)s->spec.batch, s->planes, e->rows, n, e->now);
     }
     rt_loss_sums sums = sums_of(s, tells, slot);
-    rt_k_loss_end(s->stream, &sums, s->now);
+    rt_k_loss_end(s->stream, &sums, e->now);
     return rt_cuda_check(s->card, cudaGetLastError(), "launching a loss");
 }
 
@@ -562,10 +559,9 @@ rt_status rt_session_cuda(rt_session **out, const rt_session_spec *spec, rt_devi
     *out = NULL;
     session *s = calloc(1, sizeof *s);
     if (!s) return rt_fail(RT_RUN, "out of memory");
-    *s = (session){.base = {&kind}, .card = device->card, .spec = *spec, .precision = device->precision, .stale = 1};
+    *s = (session){.base = {&kind}, .card = device->card, .spec = *spec, .precision = device->precision, .stale = 1,
+                   .threads = rt_device_threads(device)};
     rt_status st = make(s);
-    int threads = rt_device_threads(device) < PACKERS ? rt_device_threads(device) : PACKERS;
-    if (!st && threads > 1 && s->row_bytes * (size_t)spec->batch >= MUCH) s->packers = rt_pool_new(threads);
     if (st) end(&s->base);
     else *out = &s->base;
     return st;

@@ -74,7 +74,8 @@ typedef struct {
     rt_asked_rows asked[RT_AHEAD];     /* what each part was asked */
     rt_captured graph[RT_GRAPHS];
     size_t bytes;                      /* of device memory */
-    rt_pool *packers;                  /* threads that copy many rows; NULL: none */
+    int threads;                       /* of the device */
+    rt_pool *packers;                  /* some that copy many rows; NULL: none */
     rt_cuda_stamps *stamps;            /* NULL: launches are not timed */
     size_t launches;                   /* of a step of a whole batch: kernels, copies, fills */
 } rt_cuda_session;
