@@ -112,7 +112,7 @@ done
 [ $failures -ge 3 ] || fail "only $failures of the failing calls were noticed"
 # A label store keeps its blocks.
 make_data 2500 big.h5
-RETORT_EMULATE_FAIL=cudaEventSynchronize:3:lost "$retort" label --teacher T/model.h5 --data big.h5 --out S.h5 --device cuda --quiet > /dev/null 2> err.txt
+RETORT_EMULATE_FAIL=cudaEventSynchronize:3:lost "$retort" label --teacher T/model.h5 --data big.h5 --out S.h5 --device cuda --quiet label.batch=1024 > /dev/null 2> err.txt
 code=$?
 if [ $code -eq 4 ]; then
     grep -q "of 2500 rows are labelled and on disk: the same command goes on from there" err.txt || fail "what is kept: $(cat err.txt)"
