@@ -138,7 +138,7 @@ struct tile_moments {
     bool on;
     __device__ __forceinline__ tile_moments(const rt_channels &g, const rt_batch_norm &bn, float *partial,
                                             const float *x)
-        : col((int)blockIdx.x * g.wide + (int)threadIdx.x / 32), lane((int)threadIdx.x % 32),
+        : m(), col((int)blockIdx.x * g.wide + (int)threadIdx.x / 32), lane((int)threadIdx.x % 32),
           on((int)threadIdx.x / 32 < g.wide && col < g.n)
     {
         if (on) m.ask(g, bn, partial, x, col, lane);
@@ -146,7 +146,9 @@ struct tile_moments {
     __device__ __forceinline__ void finish(const rt_channels &g, const rt_batch_norm &bn, float (*to)[COLUMNS])
     {
         if (on && blockIdx.y == 0) m.ask_kept(bn, col);
-        if (on) finish_moments(g, bn, m, col, lane, blockIdx.y == 0, to, (int)threadIdx.x / 32);
+        /* All warps go through its shuffles, where the others have no first lane: calls that some warps make alone are
+         * functions of the compiler's before 9.0, and spill. */
+        finish_moments(g, bn, m, col, on ? lane : 1, blockIdx.y == 0, to, (int)threadIdx.x / 32);
     }
 };
 
