@@ -38,8 +38,11 @@ done
 "$retort" info mlp-gpu/model.h5 --json | grep -q '"kernels":[[:space:]]*"cuda-fp32 sm_90' || fail "the model does not say what trained it: $("$retort" info mlp-gpu/model.h5)"
 
 # The same bits in any order of threads and blocks, and of launches that do not wait for each other, with any number of threads and prefetch of the host's.
+config deep '{"input": [8, 8, 1], "classes": 3, "family": "cnn", "width": 4, "depth": 3}' ', "drop_last": false'
+sed -i 's/":180"/":90"/; s/"epochs": 3/"epochs": 1/' deep.json                  # work beside several convolutions
+train deep-gpu deep.json --device cuda
 for order in reverse random:3; do
-    for m in mlp cnn resnet; do
+    for m in mlp cnn deep; do
         RETORT_EMULATE_ORDER=$order train again $m.json --force --device cuda:0 --threads 1 train.prefetch=0
         [ "$(digest again)" = "$(digest $m-gpu)" ] || fail "$m: another digest in the order $order"
         cmp -s again/metrics.csv $m-gpu/metrics.csv || fail "$m: other metrics in the order $order"
