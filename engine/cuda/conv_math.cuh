@@ -41,6 +41,46 @@ RT_DEVICE void cut(float x, uint32_t &high, uint32_t &low)
     low = __float_as_uint(x - __uint_as_float(high & 0xffffe000u));
 }
 
+/* A factor as MATH, which is not BF16, has it; one of the two is taken by take_cut(). */
+template <int MATH> RT_DEVICE void take_split(float x, uint32_t &high, uint32_t &low)
+{
+    if (MATH == RT_CONV_TF32X3) split(x, high, low);
+    else high = rt_tf32(x), low = 0;
+}
+template <int MATH> RT_DEVICE void take_cut(float x, uint32_t &high, uint32_t &low)
+{
+    if (MATH == RT_CONV_TF32X3) cut(x, high, low);
+    else high = rt_tf32(x), low = 0;
+}
+
+/* Adds 16 terms, in halves of eight, of MI by NI pieces. Sums of a few terms start from 0 and are then added as floats
+ * are: tensor cores cut off what they add. */
+template <int MATH, int MI, int NI>
+RT_DEVICE void add_halves(float (&acc)[MI][NI][4], const uint32_t (&ah)[2][MI][4], const uint32_t (&al)[2][MI][4],
+                          const uint32_t (&bh)[2][NI][2], const uint32_t (&bl)[2][NI][2])
+{
+    if constexpr (MATH == RT_CONV_TF32) {
+        RT_UNROLL
+        for (int i = 0; i < 2 * MI * NI; i++)
+            rt_mma_tf32(acc[i / NI % MI][i % NI], ah[i / (MI * NI)][i / NI % MI], bh[i / (MI * NI)][i % NI]);
+    } else {
+        float part[MI][NI][4] = {};
+        RT_UNROLL
+        for (int turn = 0; turn < 6; turn++) {
+            const int s = turn % 2, kind = turn / 2;   /* low by high, high by low, high by high */
+            RT_UNROLL
+            for (int i = 0; i < MI * NI; i++)
+                rt_mma_tf32(part[i / NI][i % NI], kind ? ah[s][i / NI] : al[s][i / NI],
+                            kind == 1 ? bl[s][i % NI] : bh[s][i % NI]);
+        }
+        RT_UNROLL
+        for (int i = 0; i < MI * NI * 4; i++) {
+            const int p = i / (NI * 4), q = i / 4 % NI;
+            acc[p][q][i % 4] += part[p][q][i % 4];
+        }
+    }
+}
+
 /* Where element (row, k) of a tile lies: rows of k (LINES) or k of rows, padded so that a warp's reads fall into
  * different banks. */
 template <int MATH, int ROWS, bool LINES> struct layout {

@@ -143,16 +143,6 @@ template <int MATH, int LINES, int KW, int SW> struct tap_sums {
     static __device__ __forceinline__ int pixel_of(int k, int h, int i)
     { return !ends(k) ? 2 * h + i : h ? 3 * i : 1 + i; }
 
-    static __device__ __forceinline__ void take(float x, uint32_t &u, uint32_t &v)
-    {
-        if (MATH == RT_CONV_TF32X3) split(x, u, v);
-        else u = rt_tf32(x), v = 0;
-    }
-    static __device__ __forceinline__ void take_image(float x, uint32_t &u, uint32_t &v)
-    {
-        if (MATH == RT_CONV_TF32X3) cut(x, u, v);
-        else u = rt_tf32(x), v = 0;
-    }
     __device__ void begin(const float *dy, int out)
     {
         float2 d[4];
@@ -170,7 +160,8 @@ template <int MATH, int LINES, int KW, int SW> struct tap_sums {
         } else {
             uint32_t u[4][2], v[4][2];
             RT_UNROLL
-            for (int i = 0; i < 4; i++) take(d[i].x, u[i][0], v[i][0]), take(d[i].y, u[i][1], v[i][1]);
+            for (int i = 0; i < 4; i++)
+                take_split<MATH>(d[i].x, u[i][0], v[i][0]), take_split<MATH>(d[i].y, u[i][1], v[i][1]);
             RT_UNROLL
             for (int q = 0; q < 16; q++) {
                 const int two = q / 4, j = q / 2 % 2, i = q % 2, p = two < 2 ? 2 * two + i : two == 2 ? 1 + i : 3 * i;
@@ -200,8 +191,8 @@ template <int MATH, int LINES, int KW, int SW> struct tap_sums {
             float part[KW][2][4] = {};
             RT_UNROLL
             for (int i = 0; i < SEEN; i++) {
-                take_image(seen[i].x, u[i][0], v[i][0]);
-                take_image(seen[i].y, u[i][1], v[i][1]);
+                take_cut<MATH>(seen[i].x, u[i][0], v[i][0]);
+                take_cut<MATH>(seen[i].y, u[i][1], v[i][1]);
             }
             RT_UNROLL
             for (int turn = THREE ? 0 : 4; turn < 6; turn++) {

@@ -79,16 +79,6 @@ template <int MATH, int Q, bool BACK> struct point {
             }
         }
     }
-    static __device__ __forceinline__ void take(float x, uint32_t &u, uint32_t &v)
-    {
-        if (MATH == RT_CONV_TF32X3) split(x, u, v);
-        else u = rt_tf32(x), v = 0;
-    }
-    static __device__ __forceinline__ void take_pixel(float x, uint32_t &u, uint32_t &v)
-    {
-        if (MATH == RT_CONV_TF32X3) cut(x, u, v);
-        else u = rt_tf32(x), v = 0;
-    }
     /* Of channels 2g and 2g + 1 of piece i the lane's four terms. */
     static __device__ __forceinline__ void weights(float (&v)[2][4], const float *w, int i, int g, int t)
     {
@@ -117,8 +107,8 @@ template <int MATH, int Q, bool BACK> struct point {
                 bh[0][j][0] = rt_bf16_pair(f.x, f.y), bh[0][j][1] = rt_bf16_pair(f.z, f.w);
                 continue;
             }
-            take_pixel(f.x, bh[0][j][0], bl[0][j][0]), take_pixel(f.y, bh[0][j][1], bl[0][j][1]);
-            take_pixel(f.z, bh[1][j][0], bl[1][j][0]), take_pixel(f.w, bh[1][j][1], bl[1][j][1]);
+            take_cut<MATH>(f.x, bh[0][j][0], bl[0][j][0]), take_cut<MATH>(f.y, bh[0][j][1], bl[0][j][1]);
+            take_cut<MATH>(f.z, bh[1][j][0], bl[1][j][0]), take_cut<MATH>(f.w, bh[1][j][1], bl[1][j][1]);
         }
         RT_UNROLL
         for (int i = 0; i < MI; i++) {
@@ -127,33 +117,15 @@ template <int MATH, int Q, bool BACK> struct point {
             RT_UNROLL
             for (int q = 0; q < 8; q++) {
                 const int h = q % 2, k = q / 2;
-                if (MATH != RT_CONV_BF16) take(v[h][k], ah[k / 2][i][k % 2 * 2 + h], al[k / 2][i][k % 2 * 2 + h]);
+                if (MATH != RT_CONV_BF16)
+                    take_split<MATH>(v[h][k], ah[k / 2][i][k % 2 * 2 + h], al[k / 2][i][k % 2 * 2 + h]);
                 else if (k % 2 == 0) ah[0][i][k + h] = rt_bf16_pair(v[h][k], v[h][k + 1]);
             }
         }
         if constexpr (MATH == RT_CONV_BF16) {
             RT_UNROLL
             for (int i = 0; i < MI * NI; i++) rt_mma_bf16(acc[i / NI][i % NI], ah[0][i / NI], bh[0][i % NI]);
-        } else if constexpr (MATH == RT_CONV_TF32) {
-            RT_UNROLL
-            for (int i = 0; i < 2 * MI * NI; i++)
-                rt_mma_tf32(acc[i / NI % MI][i % NI], ah[i / (MI * NI)][i / NI % MI], bh[i / (MI * NI)][i % NI]);
-        } else {
-            float part[MI][NI][4] = {};
-            RT_UNROLL
-            for (int turn = 0; turn < 6; turn++) {
-                const int s = turn % 2, kind = turn / 2;        /* low by high, high by low, high by high */
-                RT_UNROLL
-                for (int i = 0; i < MI * NI; i++)
-                    rt_mma_tf32(part[i / NI][i % NI], kind ? ah[s][i / NI] : al[s][i / NI],
-                                kind == 1 ? bl[s][i % NI] : bh[s][i % NI]);
-            }
-            RT_UNROLL
-            for (int i = 0; i < MI * NI * 4; i++) {
-                const int p = i / (NI * 4), q = i / 4 % NI;
-                acc[p][q][i % 4] += part[p][q][i % 4];
-            }
-        }
+        } else add_halves<MATH>(acc, ah, al, bh, bl);
     }
 };
 

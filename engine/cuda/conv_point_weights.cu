@@ -55,16 +55,6 @@ template <int MATH, int MI, int NI> struct point_sums {
         RT_UNROLL
         for (int j = 0; j < NI; j++) bias[j] = 0.0f;
     }
-    static __device__ __forceinline__ void take(float x, uint32_t &u, uint32_t &v)
-    {
-        if (MATH == RT_CONV_TF32X3) split(x, u, v);
-        else u = rt_tf32(x), v = 0;
-    }
-    static __device__ __forceinline__ void take_image(float x, uint32_t &u, uint32_t &v)
-    {
-        if (MATH == RT_CONV_TF32X3) cut(x, u, v);
-        else u = rt_tf32(x), v = 0;
-    }
     /* x, dy: this lane's first pixel at its channels. Sums of a few terms start from 0 and are then added as floats
      * are: tensor cores cut off what they add. */
     __device__ void add(const float *x, int x_ld, const float *dy, int dy_ld)
@@ -99,31 +89,12 @@ template <int MATH, int MI, int NI> struct point_sums {
             RT_UNROLL
             for (int i = 0; i < MI * 8; i++) {
                 const int q = i / 8, k = i / 2 % 4, h = i % 2;
-                take_image(u[q][h][k], ah[k / 2][q][k % 2 * 2 + h], al[k / 2][q][k % 2 * 2 + h]);
+                take_cut<MATH>(u[q][h][k], ah[k / 2][q][k % 2 * 2 + h], al[k / 2][q][k % 2 * 2 + h]);
             }
             RT_UNROLL
             for (int j = 0; j < NI * 4; j++)
-                take(d[j / 4][j % 4], bh[j / 2 % 2][j / 4][j % 2], bl[j / 2 % 2][j / 4][j % 2]);
-            if constexpr (MATH == RT_CONV_TF32) {
-                RT_UNROLL
-                for (int i = 0; i < 2 * MI * NI; i++)
-                    rt_mma_tf32(acc[i / NI % MI][i % NI], ah[i / (MI * NI)][i / NI % MI], bh[i / (MI * NI)][i % NI]);
-            } else {
-                float part[MI][NI][4] = {};
-                RT_UNROLL
-                for (int turn = 0; turn < 6; turn++) {
-                    const int s = turn % 2, kind = turn / 2;    /* low by high, high by low, high by high */
-                    RT_UNROLL
-                    for (int i = 0; i < MI * NI; i++)
-                        rt_mma_tf32(part[i / NI][i % NI], kind ? ah[s][i / NI] : al[s][i / NI],
-                                    kind == 1 ? bl[s][i % NI] : bh[s][i % NI]);
-                }
-                RT_UNROLL
-                for (int i = 0; i < MI * NI * 4; i++) {
-                    const int p = i / (NI * 4), q = i / 4 % NI;
-                    acc[p][q][i % 4] += part[p][q][i % 4];
-                }
-            }
+                take_split<MATH>(d[j / 4][j % 4], bh[j / 2 % 2][j / 4][j % 2], bl[j / 2 % 2][j / 4][j % 2]);
+            add_halves<MATH>(acc, ah, al, bh, bl);
         }
     }
     /* Four neighbouring channels of row 2g + h of 16 at a time. */
